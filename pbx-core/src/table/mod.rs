@@ -1,0 +1,1 @@
+//! Bounded tables over atomic words.

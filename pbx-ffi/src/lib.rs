@@ -1,0 +1,2 @@
+//! ffi
+#![forbid(unsafe_code)]
