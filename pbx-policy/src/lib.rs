@@ -9,6 +9,7 @@ pub mod config;
 mod decision;
 mod explain;
 pub mod guard;
+pub mod pattern;
 mod rules;
 pub mod state;
 
