@@ -1,2 +1,4 @@
 //! sip
 #![forbid(unsafe_code)]
+
+pub mod transaction;
