@@ -9,8 +9,10 @@ pub mod config;
 mod decision;
 mod explain;
 pub mod guard;
+pub mod interval;
 pub mod pattern;
 mod rules;
+pub mod span;
 pub mod state;
 
 pub use config::Config;
