@@ -7,6 +7,8 @@ mod access;
 mod calls;
 mod duration;
 mod network;
+mod numbers;
+mod time;
 
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +16,8 @@ pub use access::*;
 pub use calls::*;
 pub use duration::{Penalty, PenaltyError, Period, PeriodError};
 pub use network::*;
+pub use numbers::*;
+pub use time::*;
 
 /// The whole policy. Every key has a default, so that an empty file is a valid, closed configuration.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -45,6 +49,8 @@ pub struct Config {
     pub emergencies: Vec<EmergencyConfig>,
     /// International calls.
     pub international: InternationalConfig,
+    /// Calls that come in.
+    pub inbound: InboundConfig,
     /// Lists of blocked and allowed numbers.
     #[serde(rename = "number_list")]
     pub number_lists: Vec<NumberListConfig>,
