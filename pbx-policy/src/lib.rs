@@ -8,6 +8,7 @@
 pub mod config;
 mod decision;
 mod explain;
+pub mod geo;
 pub mod guard;
 pub mod interval;
 pub mod pattern;
