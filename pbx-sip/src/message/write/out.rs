@@ -1,0 +1,140 @@
+//! What both writers share: lines into a buffer, checked one by one, all or nothing.
+
+use std::io::Write as _;
+
+use super::super::core::Core;
+use super::super::limits::{MAX_HEAD, MAX_HEADERS, MAX_MESSAGE};
+use crate::header::lex::{TOKEN, all};
+use crate::header::{HeaderName, Malformed};
+
+/// Why a message is not written. The buffer is then as it was before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum WriteError {
+    /// The name of a header field is no token.
+    #[error("the name of a header field is no token")]
+    Name,
+    /// A text holds CR, LF, NUL or another control character, which could end a line and begin another.
+    #[error("a text holds a control character")]
+    Control,
+    /// A header field that the writer makes itself, or that may come once, was given again.
+    #[error("a header field that may come once was given twice")]
+    Twice,
+    /// A value would not be parsed again.
+    #[error(transparent)]
+    Malformed(#[from] Malformed),
+    /// The status is not 100 to 699.
+    #[error("the status is not 100 to 699")]
+    Status,
+    /// The message is longer than [`limits`](crate::limits) allow.
+    #[error("the message is too long")]
+    TooLong,
+}
+
+/// A message in the making.
+#[derive(Debug)]
+pub(super) struct Out<'b> {
+    bytes: &'b mut Vec<u8>,
+    start: usize,
+    headers: usize,
+    seen: u64,
+    error: Option<WriteError>,
+}
+
+impl<'b> Out<'b> {
+    pub(super) const fn new(bytes: &'b mut Vec<u8>) -> Self {
+        let start = bytes.len();
+        Self { bytes, start, headers: 0, seen: 0, error: None }
+    }
+
+    /// Keeps the first error; nothing is written after it.
+    pub(super) fn attempt(&mut self, step: impl FnOnce(&mut Self) -> Result<(), WriteError>) {
+        if self.error.is_none() {
+            self.error = step(self).err();
+        }
+    }
+
+    /// The start line, whose parts were checked.
+    pub(super) fn start_line(&mut self, parts: [&str; 3]) -> Result<(), WriteError> {
+        let [a, b, c] = parts;
+        check_text(a).and(check_text(b)).and(check_text(c))?;
+        self.push(&[a, " ", b, " ", c, "\r\n"])
+    }
+
+    /// A header field of the application: checked as the parser will check it.
+    pub(super) fn header(&mut self, name: &str, value: &str) -> Result<(), WriteError> {
+        if !all(name, TOKEN) {
+            return Err(WriteError::Name);
+        }
+        check_text(value)?;
+        if let Some(known) = HeaderName::from_text(name) {
+            self.check_known(known, value)?;
+        }
+        self.push(&[name, ": ", value, "\r\n"])?;
+        self.headers += 1;
+        if self.headers > MAX_HEADERS { Err(WriteError::TooLong) } else { Ok(()) }
+    }
+
+    /// A header field that was received and cannot be checked, copied into the answer to a fault.
+    pub(super) fn copy(&mut self, name: HeaderName, value: &str) -> Result<(), WriteError> {
+        check_text(value)?;
+        self.push(&[name.as_str(), ": ", value, "\r\n"])
+    }
+
+    fn check_known(&mut self, name: HeaderName, value: &str) -> Result<(), WriteError> {
+        let bit = 1_u64 << (name as u8);
+        if name == HeaderName::ContentLength || (name.is_unique() && self.seen & bit != 0) {
+            return Err(WriteError::Twice);
+        }
+        // Two lines of Contact where one is `*` are told apart by the parser alone.
+        Core::default().take(name, value)?;
+        self.seen |= bit;
+        Ok(())
+    }
+
+    /// RFC 3261 section 8.1.1.6: 70 unless the caller counts.
+    pub(super) fn default_max_forwards(&mut self) -> Result<(), WriteError> {
+        match self.seen & (1 << (HeaderName::MaxForwards as u8)) {
+            0 => self.header(HeaderName::MaxForwards.as_str(), "70"),
+            _ => Ok(()),
+        }
+    }
+
+    /// Content-Type and body; empty texts leave them out.
+    pub(super) fn finish(mut self, content_type: &str, body: &[u8]) -> Result<(), WriteError> {
+        if !content_type.is_empty() {
+            self.attempt(|out| out.header(HeaderName::ContentType.as_str(), content_type));
+        }
+        self.attempt(|out| out.body(body));
+        match self.error {
+            None => Ok(()),
+            Some(error) => {
+                self.bytes.truncate(self.start);
+                Err(error)
+            }
+        }
+    }
+
+    fn body(&mut self, body: &[u8]) -> Result<(), WriteError> {
+        // Writing to a Vec cannot fail.
+        write!(self.bytes, "Content-Length: {}\r\n\r\n", body.len()).map_err(|_| WriteError::TooLong)?;
+        let head = self.bytes.len() - self.start;
+        // Content-Length is the one header more.
+        if head > MAX_HEAD || head + body.len() > MAX_MESSAGE || self.headers >= MAX_HEADERS {
+            return Err(WriteError::TooLong);
+        }
+        self.bytes.extend_from_slice(body);
+        Ok(())
+    }
+
+    fn push(&mut self, parts: &[&str]) -> Result<(), WriteError> {
+        parts.iter().for_each(|part| self.bytes.extend_from_slice(part.as_bytes()));
+        if self.bytes.len() - self.start > MAX_HEAD { Err(WriteError::TooLong) } else { Ok(()) }
+    }
+}
+
+/// Nothing that ends a line or that the parser refuses.
+pub(super) fn check_text(text: &str) -> Result<(), WriteError> {
+    let control = |b: u8| (b < b' ' && b != b'\t') || b == 0x7f;
+    if text.bytes().any(control) { Err(WriteError::Control) } else { Ok(()) }
+}

@@ -1,0 +1,136 @@
+//! Status codes of responses (RFC 3261 section 21 and the registry of IANA).
+
+/// The reason phrase that belongs to a status code; for a code that nobody registered, the name of its class.
+///
+/// ```
+/// assert_eq!(pbx_sip::status::reason_phrase(486), "Busy Here");
+/// assert_eq!(pbx_sip::status::reason_phrase(499), "Client Error");
+/// ```
+#[must_use]
+pub const fn reason_phrase(status: u16) -> &'static str {
+    match status {
+        100 => "Trying",
+        180 => "Ringing",
+        181 => "Call Is Being Forwarded",
+        182 => "Queued",
+        183 => "Session Progress",
+        199 => "Early Dialog Terminated",
+        200 => "OK",
+        202 => "Accepted",
+        204 => "No Notification",
+        300 => "Multiple Choices",
+        301 => "Moved Permanently",
+        302 => "Moved Temporarily",
+        305 => "Use Proxy",
+        380 => "Alternative Service",
+        _ => refusal_phrase(status),
+    }
+}
+
+const fn refusal_phrase(status: u16) -> &'static str {
+    match status {
+        400 => "Bad Request",
+        401 => "Unauthorized",
+        402 => "Payment Required",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        406 => "Not Acceptable",
+        407 => "Proxy Authentication Required",
+        408 => "Request Timeout",
+        410 => "Gone",
+        412 => "Conditional Request Failed",
+        413 => "Request Entity Too Large",
+        414 => "Request-URI Too Long",
+        415 => "Unsupported Media Type",
+        416 => "Unsupported URI Scheme",
+        417 => "Unknown Resource-Priority",
+        420 => "Bad Extension",
+        421 => "Extension Required",
+        422 => "Session Interval Too Small",
+        423 => "Interval Too Brief",
+        428 => "Use Identity Header",
+        429 => "Provide Referrer Identity",
+        430 => "Flow Failed",
+        433 => "Anonymity Disallowed",
+        436 => "Bad Identity Info",
+        437 => "Unsupported Credential",
+        438 => "Invalid Identity Header",
+        439 => "First Hop Lacks Outbound Support",
+        440 => "Max-Breadth Exceeded",
+        469 => "Bad Info Package",
+        470 => "Consent Needed",
+        480 => "Temporarily Unavailable",
+        481 => "Call/Transaction Does Not Exist",
+        482 => "Loop Detected",
+        483 => "Too Many Hops",
+        484 => "Address Incomplete",
+        485 => "Ambiguous",
+        486 => "Busy Here",
+        487 => "Request Terminated",
+        488 => "Not Acceptable Here",
+        489 => "Bad Event",
+        491 => "Request Pending",
+        493 => "Undecipherable",
+        494 => "Security Agreement Required",
+        _ => failure_phrase(status),
+    }
+}
+
+const fn failure_phrase(status: u16) -> &'static str {
+    match status {
+        500 => "Server Internal Error",
+        501 => "Not Implemented",
+        502 => "Bad Gateway",
+        503 => "Service Unavailable",
+        504 => "Server Time-out",
+        505 => "Version Not Supported",
+        513 => "Message Too Large",
+        580 => "Precondition Failure",
+        600 => "Busy Everywhere",
+        603 => "Decline",
+        604 => "Does Not Exist Anywhere",
+        606 => "Not Acceptable",
+        607 => "Unwanted",
+        608 => "Rejected",
+        _ => class_phrase(status),
+    }
+}
+
+const fn class_phrase(status: u16) -> &'static str {
+    match status {
+        100..=199 => "Progress",
+        200..=299 => "Success",
+        300..=399 => "Redirection",
+        400..=499 => "Client Error",
+        500..=599 => "Server Error",
+        600..=699 => "Global Failure",
+        _ => "Unknown",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rfc_3261_21_phrases() {
+        for (status, phrase) in [
+            (100, "Trying"),
+            (200, "OK"),
+            (401, "Unauthorized"),
+            (483, "Too Many Hops"),
+            (606, "Not Acceptable"),
+        ] {
+            assert_eq!(reason_phrase(status), phrase);
+        }
+    }
+
+    #[test]
+    fn unregistered_codes_fall_back_to_their_class() {
+        assert_eq!(reason_phrase(199 - 50), "Progress");
+        assert_eq!(reason_phrase(599), "Server Error");
+        assert_eq!(reason_phrase(0), "Unknown");
+        assert_eq!(reason_phrase(700), "Unknown");
+    }
+}
