@@ -3,7 +3,7 @@
 use arrayvec::ArrayVec;
 use core::time::Duration;
 
-use pbx_core::{AddrKey, ExtensionId, Label, Layer, Mono, Reason, RuleId, SecurityEvent, Verdict};
+use pbx_core::{AddrKey, Challenge, ExtensionId, Label, Layer, Mono, Reason, RuleId, SecurityEvent, Verdict};
 
 use crate::rules::PolicyVersion;
 
@@ -50,11 +50,34 @@ impl Decision {
     }
 
     /// The SIP status to answer with; `None` when nothing is to be refused.
+    ///
+    /// It says no more than the sender may know: whatever was wrong with an answered challenge, the status is
+    /// the one that a wrong password gets (spec 2.4).
     #[must_use]
     pub const fn sip_status(&self) -> Option<u16> {
-        match self.verdict {
-            Verdict::Reject | Verdict::Challenge(_) => self.reason.sip_status(),
+        match (self.verdict, self.reason.sip_status()) {
+            (Verdict::Reject, Some(401)) => Some(403),
+            (Verdict::Reject | Verdict::Challenge(_), status) => status,
             _ => None,
+        }
+    }
+
+    /// What the sender is answered, and nothing else.
+    #[must_use]
+    pub fn wire(&self) -> Wire {
+        match self.verdict {
+            Verdict::Allow | Verdict::Continue | Verdict::Warn => Wire::Proceed,
+            Verdict::Challenge(challenge) => Wire::Challenge(challenge),
+            Verdict::Reject => self.refusal(),
+            // A verdict that is not known here must not let anything through.
+            _ => Wire::Silence,
+        }
+    }
+
+    fn refusal(&self) -> Wire {
+        match self.sip_status().unwrap_or(403) {
+            503 => Wire::Busy { retry_after: self.retry_after.unwrap_or(Duration::from_secs(1)) },
+            status => Wire::Refuse(status),
         }
     }
 
@@ -73,6 +96,26 @@ impl Decision {
     pub fn event(&mut self, event: SecurityEvent) {
         let _ = self.events.try_push(event);
     }
+}
+
+/// What goes on the wire. It is made from a [`Decision`] and carries no reason, so that the reason cannot
+/// reach an attacker by accident.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Wire {
+    /// Go on; there is nothing to refuse.
+    Proceed,
+    /// Ask for proof.
+    Challenge(Challenge),
+    /// Refuse with this SIP status.
+    Refuse(u16),
+    /// Ask to come back later: 503 with Retry-After.
+    Busy {
+        /// After how long.
+        retry_after: Duration,
+    },
+    /// No answer.
+    Silence,
 }
 
 /// One step on the way to a decision.
@@ -229,4 +272,55 @@ pub enum BlockScope {
     Pair(AddrKey),
     /// Outbound calls of an extension.
     Outbound(ExtensionId),
+    /// Every login from an address; its packets pass.
+    Logins(AddrKey),
+    /// One account from everywhere: somebody holds its password and guesses the rest.
+    Account,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_of_answered_challenges_are_alike_on_the_wire() {
+        let wire = |reason| Decision::new(Verdict::Reject, reason, PolicyVersion::default()).wire();
+        for reason in [
+            Reason::BadCredentials,
+            Reason::MalformedCredentials,
+            Reason::UnknownAccount,
+            Reason::AccountDisabled,
+            Reason::Replay,
+            Reason::PairLocked,
+            Reason::RemoteNotAllowed,
+            Reason::AddressNotPermitted,
+            Reason::UserAgentNotPermitted,
+            Reason::TooManyDevices,
+        ] {
+            assert_eq!(wire(reason), Wire::Refuse(403), "{reason}");
+        }
+    }
+
+    #[test]
+    fn what_is_dropped_says_nothing_and_what_is_busy_says_when() {
+        let mut decision = Decision::new(Verdict::Drop, Reason::Blocked, PolicyVersion::default());
+        assert_eq!((decision.wire(), decision.sip_status()), (Wire::Silence, None));
+        decision.verdict = Verdict::Reject;
+        decision.reason = Reason::TriesInFlight;
+        decision.retry_after = Some(Duration::from_secs(7));
+        assert_eq!(decision.wire(), Wire::Busy { retry_after: Duration::from_secs(7) });
+        let ask = Decision::new(
+            Verdict::Challenge(Challenge::Digest),
+            Reason::ProofRequired,
+            PolicyVersion::default(),
+        );
+        assert_eq!((ask.wire(), ask.sip_status()), (Wire::Challenge(Challenge::Digest), Some(401)));
+    }
+
+    #[test]
+    fn the_bounds_hold() {
+        let mut decision = Decision::new(Verdict::Allow, Reason::Allowed, PolicyVersion::default());
+        (0..100).for_each(|_| decision.step(StepKind::Pin, None, StepResult::NoMatch));
+        assert_eq!(decision.trace.len(), STEPS);
+    }
 }

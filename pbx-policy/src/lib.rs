@@ -5,20 +5,29 @@
 //! and what happens during a call. Nothing here does I/O or reads a clock.
 #![forbid(unsafe_code)]
 
+mod attempt;
 pub mod config;
+pub mod country;
 mod decision;
 mod explain;
+mod firewall;
 pub mod geo;
 pub mod guard;
 pub mod interval;
+mod packet;
 pub mod pattern;
+mod registration;
 mod rules;
+pub mod schedule;
 pub mod span;
 pub mod state;
 
+pub use attempt::{Attempt, AuthKind, AuthOutcome, Proof};
 pub use config::Config;
-pub use decision::{Block, BlockScope, Decision, Step, StepKind, StepResult};
+pub use decision::{Block, BlockScope, Decision, Step, StepKind, StepResult, Wire};
 pub use explain::Explained;
+pub use firewall::Data;
 pub use guard::Guard;
+pub use packet::Packet;
 pub use rules::{PolicyVersion, Rules};
 pub use state::State;

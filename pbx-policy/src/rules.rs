@@ -1,14 +1,37 @@
 //! Compiled rules: immutable, shared, swapped whole.
 
 use core::fmt;
+use core::hash::Hasher;
 
 use pbx_core::{ConfigErrors, RuleId};
+use siphasher::sip::SipHasher13;
 
 use crate::config::Config;
+use crate::firewall::{Data, Firewall};
+use crate::registration::Access;
 
 /// A digest of the configuration that rules were compiled from: the same text gives the same version.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct PolicyVersion(pub u64);
+
+impl PolicyVersion {
+    /// The digest of `config`.
+    fn of(config: &Config) -> Self {
+        let mut digest = Digest(SipHasher13::new());
+        let _ = fmt::write(&mut digest, format_args!("{config:?}"));
+        Self(digest.0.finish())
+    }
+}
+
+/// Hashes text as it is written, so that the text of a large configuration is never held at once.
+struct Digest(SipHasher13);
+
+impl fmt::Write for Digest {
+    fn write_str(&mut self, s: &str) -> fmt::Result {
+        self.0.write(s.as_bytes());
+        Ok(())
+    }
+}
 
 impl fmt::Display for PolicyVersion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -20,6 +43,8 @@ impl fmt::Display for PolicyVersion {
 #[derive(Debug)]
 pub struct Rules {
     version: PolicyVersion,
+    pub(crate) firewall: Firewall,
+    pub(crate) access: Access,
 }
 
 impl Rules {
@@ -27,8 +52,23 @@ impl Rules {
     ///
     /// # Errors
     /// Everything that is wrong in it, each with the path of the key and what to write instead.
-    pub fn compile(_config: &Config) -> Result<Self, ConfigErrors> {
-        Ok(Self { version: PolicyVersion::default() })
+    pub fn compile(config: &Config) -> Result<Self, ConfigErrors> {
+        Self::compile_with(config, &Data::default())
+    }
+
+    /// Checks and compiles a configuration together with the data that the embedder loaded for it: country
+    /// database and threat feeds.
+    ///
+    /// # Errors
+    /// Everything that is wrong in it, each with the path of the key and what to write instead.
+    pub fn compile_with(config: &Config, data: &Data) -> Result<Self, ConfigErrors> {
+        let mut errors = ConfigErrors::new();
+        let rules = Self {
+            version: PolicyVersion::of(config),
+            firewall: Firewall::compile(&config.network, data, &mut errors),
+            access: Access::compile(config, &mut errors),
+        };
+        errors.or(rules)
     }
 
     /// Which configuration these are.
@@ -40,6 +80,7 @@ impl Rules {
     /// The name of a rule, e.g. `route:International`.
     #[must_use]
     pub fn rule_name(&self, rule: RuleId) -> String {
-        format!("{:?}:{}", rule.kind, rule.index)
+        let named = self.firewall.rule_name(rule).or_else(|| self.access.rule_name(rule));
+        named.unwrap_or_else(|| format!("{:?}:{}", rule.kind, rule.index))
     }
 }
