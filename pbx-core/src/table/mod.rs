@@ -1,1 +1,36 @@
-//! Bounded tables over atomic words.
+//! Bounded tables over atomic words: everything that an attacker can grow.
+//!
+//! A [`Layout`] says which tables there are, a [`Block`] lays them into memory that the caller provides
+//! ([`Words`]: heap, shared memory of forked workers, a mapped file). There is no lock that a killed worker
+//! could leave held, no allocation after construction, and no pointer in the memory: a snapshot is a copy of
+//! its words. Methods take `&self` and are exact across threads and processes.
+//!
+//! ```
+//! use core::time::Duration;
+//! use pbx_core::table::{Block, Layout, Limit, Recorded, Ring, heap};
+//! use pbx_core::{Mono, Now, Wall};
+//!
+//! let mut layout = Layout::new(1);
+//! let failures = layout.windows(1_000, Ring::R8);
+//! let now = Now::new(Mono::from_secs(1), Wall::UNIX_EPOCH);
+//! let block = Block::create(heap(layout.words()), &layout, [7; 16], 0, now).unwrap();
+//!
+//! let three_a_minute = Limit { at_most: 3, per: Duration::from_secs(60) };
+//! let key = block.key(b"192.0.2.1");
+//! for _ in 0..3 {
+//!     assert!(matches!(block.windows(failures).record(key, three_a_minute, now), Recorded::Counted { .. }));
+//! }
+//! assert!(matches!(block.windows(failures).record(key, three_a_minute, now), Recorded::Full { .. }));
+//! ```
+
+mod atomic;
+mod block;
+mod key;
+mod layout;
+mod slots;
+mod windows;
+
+pub use block::{Block, TableError};
+pub use key::Key;
+pub use layout::{Layout, Ring, WindowsId, Words, heap};
+pub use windows::{Limit, Peeked, Recorded, Windows};

@@ -1,0 +1,141 @@
+//! Which tables stand in a block, in which order and size.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use super::slots::Shape;
+
+/// Memory for a block: heap ([`heap`]), shared memory, a mapped file.
+pub type Words = Arc<dyn AsRef<[AtomicU64]> + Send + Sync>;
+
+/// `words` zeroed words on the heap.
+#[must_use]
+pub fn heap(words: usize) -> Words {
+    let memory: Vec<AtomicU64> = (0..words).map(|_| AtomicU64::new(0)).collect();
+    Arc::new(memory)
+}
+
+/// How many events the log of a key holds: the largest N of "at most N in T" that it can count exactly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(clippy::exhaustive_enums, reason = "sizes of the memory layout")]
+pub enum Ring {
+    /// 8 events.
+    R8,
+    /// 16 events.
+    R16,
+    /// 64 events.
+    R64,
+}
+
+impl Ring {
+    /// The number of events.
+    #[must_use]
+    pub const fn len(self) -> usize {
+        match self {
+            Self::R8 => 8,
+            Self::R16 => 16,
+            Self::R64 => 64,
+        }
+    }
+}
+
+/// Words before the first table: the block's own header, on two cache lines.
+pub(super) const HEADER: usize = 16;
+/// Words of a cache line. Blocks and buckets begin on one.
+pub(super) const LINE: usize = 8;
+/// Words at the head of each table: how often it was full, and what a kind of table counts for itself.
+pub(super) const TABLE_HEAD: usize = LINE;
+
+/// Which tables stand in a block. The same calls in the same order give the same layout; memory written under
+/// another one is refused.
+#[derive(Clone, Debug)]
+pub struct Layout {
+    schema: u32,
+    digest: u64,
+    words: usize,
+}
+
+/// Where a table stands.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    /// First word of the table's head, counted from the block's header.
+    pub(super) at: usize,
+    pub(super) shape: Shape,
+}
+
+/// A table of windows within a layout.
+#[derive(Clone, Copy, Debug)]
+pub struct WindowsId(pub(super) Place, pub(super) Ring);
+
+impl Layout {
+    /// No tables yet. `schema` is the embedder's own version of what its tables mean.
+    #[must_use]
+    pub const fn new(schema: u32) -> Self {
+        Self { schema, digest: 0xcbf2_9ce4_8422_2325, words: HEADER }
+    }
+
+    /// Adds a table of exact windows for about `slots` keys at a time; sizes are rounded up to whole buckets.
+    pub fn windows(&mut self, slots: u32, ring: Ring) -> WindowsId {
+        WindowsId(self.place(1, slots, 1 + ring.len()), ring)
+    }
+
+    /// Words of memory that a block of this layout needs, with room to begin on a cache line.
+    #[must_use]
+    pub const fn words(&self) -> usize {
+        self.words + LINE - 1
+    }
+
+    pub(super) const fn schema(&self) -> u32 {
+        self.schema
+    }
+
+    /// Words from the header to the end of the last table.
+    pub(super) const fn used(&self) -> usize {
+        self.words
+    }
+
+    /// A number that differs for layouts that differ.
+    pub(super) const fn digest(&self) -> u64 {
+        self.digest
+    }
+
+    /// Adds a table of a kind: `payload` words a slot beside the first one.
+    pub(super) fn place(&mut self, kind: u64, slots: u32, payload: usize) -> Place {
+        let shape = Shape::new(slots, payload);
+        let place = Place { at: self.words, shape };
+        self.words += TABLE_HEAD + shape.words();
+        for part in [kind, u64::from(slots), payload as u64] {
+            self.digest = (self.digest ^ part).wrapping_mul(0x0000_0100_0000_01b3).rotate_left(29);
+        }
+        place
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn layouts_that_differ_have_different_digests() {
+        let digest = |f: &dyn Fn(&mut Layout)| {
+            let mut layout = Layout::new(1);
+            f(&mut layout);
+            layout.digest()
+        };
+        let a = digest(&|l| _ = l.windows(100, Ring::R8));
+        assert_eq!(a, digest(&|l| _ = l.windows(100, Ring::R8)));
+        assert_ne!(a, digest(&|l| _ = l.windows(101, Ring::R8)));
+        assert_ne!(a, digest(&|l| _ = l.windows(100, Ring::R16)));
+        assert_ne!(a, digest(&|_| {}));
+    }
+
+    #[test]
+    fn an_exact_window_costs_24_bytes_and_8_an_event() {
+        for ring in [Ring::R8, Ring::R16, Ring::R64] {
+            let mut layout = Layout::new(1);
+            layout.windows(8_000, ring);
+            let bytes = 8 * (layout.used() - HEADER - TABLE_HEAD) / 8_000;
+            assert!(bytes <= 24 + 8 * ring.len(), "{bytes} bytes a slot for {ring:?}");
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! Slots found by key: one slot a key, whoever inserts it.
+//!
+//! A bucket is eight first words on one cache line, a change word, a floor time, and the payload of its slots.
+//! A first word is `fingerprint 47 | live 1 | generation 16`. A slot that is not live belongs to nobody.
+//!
+//! Two workers that insert the same key at once must not end up with two slots. So an insertion writes its key
+//! into a slot that is not live yet, and becomes visible by one compare-and-swap of the bucket's change word
+//! from the value that was read *before* the search: whoever loses it has missed an insertion, gives the slot
+//! back and searches again. The change word names the pending slot; whoever meets it finishes the insertion, so
+//! a worker that dies in between holds nobody up.
+
+use std::sync::atomic::AtomicU64;
+
+use super::atomic::{load, swap};
+use super::key::{Key, PRINT_BITS};
+use super::layout::LINE;
+
+/// Slots a bucket: as many first words as a cache line holds.
+const SLOTS: usize = LINE;
+/// Where the change word, the floor time and the payload of the first slot stand.
+const CHANGE: usize = SLOTS;
+const FLOOR: usize = SLOTS + 1;
+const PAYLOAD: usize = SLOTS + 2;
+
+const LIVE: u64 = 1 << 16;
+const GENERATION: u64 = 0xffff;
+/// Change word: `version 44 | generation 16 | slot + 1 in 4 bits`, the latter two 0 when nothing is pending.
+const PENDING: u64 = 0xf_ffff;
+const ONE_VERSION: u64 = 1 << 20;
+
+/// The size of a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Shape {
+    buckets: usize,
+    payload: usize,
+}
+
+/// A slot as its owner knows it: valid while the generation stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Slot {
+    bucket: usize,
+    index: usize,
+    pub(super) generation: u64,
+}
+
+impl Shape {
+    pub(super) fn new(slots: u32, payload: usize) -> Self {
+        let slots = usize::try_from(slots).unwrap_or(usize::MAX >> 8);
+        Self { buckets: slots.div_ceil(SLOTS).max(1), payload }
+    }
+
+    /// Words of all buckets.
+    pub(super) const fn words(&self) -> usize {
+        self.buckets * self.stride()
+    }
+
+    /// Words of a bucket, in whole cache lines.
+    const fn stride(&self) -> usize {
+        (PAYLOAD + SLOTS * self.payload).next_multiple_of(LINE)
+    }
+}
+
+/// The slots of one table.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Slots<'a> {
+    words: &'a [AtomicU64],
+    shape: Shape,
+}
+
+impl<'a> Slots<'a> {
+    pub(super) const fn new(words: &'a [AtomicU64], shape: Shape) -> Self {
+        Self { words, shape }
+    }
+
+    /// The live slot of `key`.
+    pub(super) fn find(&self, key: Key) -> Option<Slot> {
+        self.find_in(key.bucket(self.shape.buckets), key.print())
+    }
+
+    /// The slot of `key`, made if there is none; `None` when its bucket is full. `close` is asked to end the use
+    /// of a live slot that nobody needs any more, and says whether it did; `fill` writes the payload of a slot
+    /// before anybody can see it.
+    pub(super) fn find_or_insert(
+        &self,
+        key: Key,
+        close: impl Fn(Slot) -> bool,
+        fill: impl Fn(Slot),
+    ) -> Option<Slot> {
+        let (bucket, print) = (key.bucket(self.shape.buckets), key.print());
+        loop {
+            if let Some(slot) = self.find_in(bucket, print) {
+                return Some(slot);
+            }
+            let change = load(self.change(bucket));
+            if change & PENDING != 0 {
+                self.finish(bucket, change);
+                continue;
+            }
+            // Searched again after the change word was read: what came later makes the swap below fail.
+            if let Some(slot) = self.find_in(bucket, print) {
+                return Some(slot);
+            }
+            match self.take(bucket, print, &close) {
+                Taken::Slot(slot) => {
+                    fill(slot);
+                    self.publish(slot, print, change);
+                }
+                Taken::Lost => {}
+                // Only a bucket that did not change meanwhile is really full.
+                Taken::Full if load(self.change(bucket)) == change => return None,
+                Taken::Full => {}
+            }
+        }
+    }
+
+    /// Whether `slot` still belongs to whom it belonged.
+    pub(super) fn is_current(&self, slot: Slot) -> bool {
+        let first = load(self.first(slot.bucket, slot.index));
+        first & LIVE != 0 && first & GENERATION == slot.generation
+    }
+
+    /// Ends the use of `slot`. Harmless when somebody else has done so.
+    pub(super) fn free(&self, slot: Slot) {
+        let word = self.first(slot.bucket, slot.index);
+        let first = load(word);
+        if first & LIVE != 0 && first & GENERATION == slot.generation {
+            swap(word, first, next(slot.generation));
+        }
+    }
+
+    /// The payload words of a slot.
+    pub(super) fn payload(&self, slot: Slot) -> &'a [AtomicU64] {
+        let at = slot.bucket * self.shape.stride() + PAYLOAD + slot.index * self.shape.payload;
+        self.words.get(at..at + self.shape.payload).unwrap_or_default()
+    }
+
+    /// Before this time nothing may be recorded in a fresh slot of the bucket: older events of the key may have
+    /// gone with a slot that was taken over.
+    pub(super) fn floor(&self, slot: Slot) -> &'a AtomicU64 {
+        self.word(slot.bucket, FLOOR)
+    }
+
+    /// All live slots, for listing.
+    pub(super) fn live(&self) -> impl Iterator<Item = Slot> + use<'a> {
+        let this = *self;
+        (0..this.shape.buckets).flat_map(move |bucket| {
+            (0..SLOTS).filter_map(move |index| {
+                let first = load(this.first(bucket, index));
+                (first & LIVE != 0).then_some(Slot { bucket, index, generation: first & GENERATION })
+            })
+        })
+    }
+
+    fn find_in(&self, bucket: usize, print: u64) -> Option<Slot> {
+        (0..SLOTS).find_map(|index| {
+            let first = load(self.first(bucket, index));
+            (first >> 17 == print && first & LIVE != 0).then_some(Slot {
+                bucket,
+                index,
+                generation: first & GENERATION,
+            })
+        })
+    }
+
+    /// A slot that is not live, with the key in it: one that nobody uses, else one that could be closed.
+    fn take(&self, bucket: usize, print: u64, close: &impl Fn(Slot) -> bool) -> Taken {
+        let mut lost = false;
+        for live in [false, true] {
+            for index in 0..SLOTS {
+                let word = self.first(bucket, index);
+                let first = load(word);
+                let slot = Slot { bucket, index, generation: first & GENERATION };
+                if (first & LIVE != 0) != live || (live && !close(slot)) {
+                    continue;
+                }
+                let generation = next(slot.generation);
+                if swap(word, first, print << 17 | generation) {
+                    return Taken::Slot(Slot { generation, ..slot });
+                }
+                lost = true;
+            }
+        }
+        if lost { Taken::Lost } else { Taken::Full }
+    }
+
+    /// Makes a taken slot visible, or gives it back when an insertion was missed.
+    fn publish(&self, slot: Slot, print: u64, change: u64) {
+        let pending = slot.generation << 4 | (slot.index as u64 + 1);
+        let next_change = (change & !PENDING).wrapping_add(ONE_VERSION) | pending;
+        if swap(self.change(slot.bucket), change, next_change) {
+            self.finish(slot.bucket, next_change);
+        } else {
+            let word = self.first(slot.bucket, slot.index);
+            swap(word, print << 17 | slot.generation, slot.generation);
+        }
+    }
+
+    /// Finishes the insertion that `change` announces.
+    fn finish(&self, bucket: usize, change: u64) {
+        let index = usize::try_from((change & 0xf).wrapping_sub(1)).unwrap_or(0).min(SLOTS - 1);
+        let generation = change >> 4 & GENERATION;
+        let word = self.first(bucket, index);
+        let first = load(word);
+        // Somebody else has finished it: what `first` shows may belong to a later owner.
+        if load(self.change(bucket)) != change {
+            return;
+        }
+        if first & GENERATION == generation && first & LIVE == 0 && first >> 17 != 0 {
+            swap(word, first, first | LIVE);
+        }
+        swap(self.change(bucket), change, change & !PENDING);
+    }
+
+    fn change(&self, bucket: usize) -> &'a AtomicU64 {
+        self.word(bucket, CHANGE)
+    }
+
+    fn first(&self, bucket: usize, index: usize) -> &'a AtomicU64 {
+        self.word(bucket, index)
+    }
+
+    #[allow(clippy::indexing_slicing, reason = "buckets are below `buckets`, words below the stride")]
+    fn word(&self, bucket: usize, word: usize) -> &'a AtomicU64 {
+        &self.words[bucket * self.shape.stride() + word]
+    }
+}
+
+enum Taken {
+    Slot(Slot),
+    /// Somebody was quicker: the bucket has changed.
+    Lost,
+    Full,
+}
+
+/// The generation after `generation`; 0 is that of memory nobody has used.
+const fn next(generation: u64) -> u64 {
+    let next = (generation + 1) & GENERATION;
+    if next == 0 { 1 } else { next }
+}
+
+const _: () = assert!(PRINT_BITS + 17 == 64 && SLOTS < 15);
