@@ -20,14 +20,14 @@ class Phone:
     With `server` it registers there, without it takes calls sent to its own address.
     """
 
-    def __init__(self, directory, user, server=None, secret="", hertz=0, address="127.0.0.1", options=""):
+    def __init__(self, directory, user, server=None, secret="", hertz=0, address="127.0.0.1", answer="auto"):
         self.user, self.directory, self.address = user, directory, address
         self.port = free_port(address, 2)  # the neighbour is taken for TLS
         self._events = []
         self._buffer = b""
         self._control = None
         control = free_port(address)
-        self._write_files(control, server, secret, hertz, options)
+        self._write_files(control, server, secret, hertz, answer)
         self._child = Child(["baresip", "-f", directory], directory / "baresip.log", cwd=directory)
         try:
             self._control = until(lambda: _connect(address, control), 10, "the control port of baresip")
@@ -37,7 +37,7 @@ class Phone:
             self.close()
             raise
 
-    def _write_files(self, control, server, secret, hertz, options):
+    def _write_files(self, control, server, secret, hertz, answer):
         self.directory.mkdir(parents=True, exist_ok=True)
         self._recordings = self.directory / "recordings"
         self._recordings.mkdir()
@@ -52,13 +52,13 @@ class Phone:
         (self.directory / "config").write_text(text)
         (self.directory / "accounts").write_text("")
         (self.directory / "contacts").write_text("")
-        self._line = self._account(server, secret, options)
+        self._line = self._account(server, secret, answer)
 
-    def _account(self, server, secret, options):
+    def _account(self, server, secret, answer):
         host, port = server or (self.address, self.port)
         registration = f"auth_user={self.user};auth_pass={secret};regint=60" if server else "regint=0"
         return (f"<sip:{self.user}@{host}:{port};transport=udp>;{registration};"
-                f"audio_codecs=PCMU;answermode=auto{options}")
+                f"audio_codecs=PCMU;answermode={answer}")
 
     def _create_account(self):
         self.command("uanew", self._line)

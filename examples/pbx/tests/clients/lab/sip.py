@@ -82,6 +82,7 @@ class Client:
         self.socket.bind((address, port))
         self.address, self.port = self.socket.getsockname()
         self.domain = server[0]
+        self.contact = self.address, self.port
         self._cseq = 0
 
     def close(self):
@@ -107,7 +108,7 @@ class Client:
                  f"To: <{to or uri}>",
                  f"Call-ID: {call or os.urandom(8).hex()}",
                  f"CSeq: {self._cseq} {method}",
-                 f"Contact: <sip:{user}@{self.address}:{self.port}>",
+                 f"Contact: <sip:{user}@{self.contact[0]}:{self.contact[1]}>",
                  "User-Agent: client-tests",
                  *extra,
                  f"Content-Length: {len(body)}"]

@@ -2,6 +2,7 @@
 
 import csv
 import pathlib
+import re
 
 from .net import free_port, until
 from .process import Child
@@ -46,8 +47,9 @@ class Answering:
         self.server = (address, port or free_port(address))
         self._directory = directory
         self._file = _prepare(scenario, directory, replace, suffix=f"-{self.server[1]}")
-        self._child = Child(_common(self._file, directory, *self.server), directory / f"{self._file.stem}.log",
-                            cwd=directory)
+        calls = directory / f"{self._file.stem}.calls"
+        self._child = Child([*_common(self._file, directory, *self.server), "-trace_logs", "-log_file", calls],
+                            directory / f"{self._file.stem}.log", cwd=directory)
         until(lambda: self._bound() or not self._child.running, 5, "SIPp to listen")
 
     def _bound(self):
@@ -59,6 +61,14 @@ class Answering:
         """Ends it; how many calls followed the scenario to its end."""
         self._child.close()
         return _counts(self._directory, self._file.stem)[0]
+
+    @property
+    def called(self):
+        """The numbers that were called, in the order in which the calls came."""
+        try:
+            return re.findall(r"called (\S+)", (self._directory / f"{self._file.stem}.calls").read_text())
+        except FileNotFoundError:
+            return []
 
     @property
     def answered(self):

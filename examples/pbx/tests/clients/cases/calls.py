@@ -1,0 +1,141 @@
+"""Calls between real phones, and over a trunk that SIPp plays."""
+
+from lab import sipp
+from lab.baresip import Phone
+from lab.capture import Capture
+from lab.case import case, expect, expect_equal
+from lab.net import until
+from lab.pbx import CALL_CHALLENGE, SECRETS, Pbx
+
+_CALLER = ("1001", sipp.login("1001", SECRETS["1001"]))
+
+
+def _phone(lab, pbx, user, hertz, address="127.0.0.1"):
+    phone = lab.keep(Phone(lab.folder(f"phone-{user}"), user, pbx.server, SECRETS[user], hertz, address))
+    phone.wait_for(10, "REGISTER_OK")
+    return phone
+
+
+@case("baresip")
+def two_phones_call_each_other(lab):
+    """Two phones register, one calls the other, each hears the tone of the other and nothing else."""
+    pbx = Pbx(lab)
+    caller = _phone(lab, pbx, "1001", 440)
+    called = _phone(lab, pbx, "1002", 1000, "127.0.0.2")
+    caller.dial("1002")
+    caller.wait_for(15, "CALL_ESTABLISHED")
+    called.wait_for(5, "CALL_ESTABLISHED")
+    until(lambda: called.hears(440) > 0.9 and caller.hears(1000) > 0.9, 10, "both tones at the other end")
+    expect(called.hears(700) < 0.1 and caller.hears(700) < 0.1, "a tone is heard that nobody plays")
+    called.hang_up()
+    caller.wait_for(5, "CALL_CLOSED")
+
+
+@case("baresip")
+def silence_stays_silence(lab):
+    """The control arm: a phone that plays silence is heard as silence, although the call is the same."""
+    pbx = Pbx(lab)
+    caller = _phone(lab, pbx, "1001", 0)
+    called = _phone(lab, pbx, "1002", 1000)
+    caller.dial("1002")
+    caller.wait_for(15, "CALL_ESTABLISHED")
+    until(lambda: caller.hears(1000) > 0.9, 10, "the tone of the called phone")
+    expect(called.hears(440) < 0.1 and called.hears(1000) < 0.1, "a tone is heard in silence")
+    caller.hang_up()
+    called.wait_for(5, "CALL_CLOSED")
+
+
+@case("baresip")
+def the_caller_can_give_up(lab):
+    """A call that is cancelled while it rings ends at both phones, and the next call works."""
+    pbx = Pbx(lab)
+    caller = _phone(lab, pbx, "1001", 440)
+    folder = lab.folder("ringing")
+    ringing = lab.keep(Phone(folder, "1002", pbx.server, SECRETS["1002"], answer="manual"))
+    ringing.wait_for(10, "REGISTER_OK")
+    caller.dial("1002")
+    ringing.wait_for(10, "CALL_INCOMING")
+    caller.wait_for(5, "CALL_RINGING")
+    caller.hang_up()
+    ringing.wait_for(5, "CALL_CLOSED")
+    caller.wait_for(5, "CALL_CLOSED")
+    called = _phone(lab, pbx, "1003", 1000)
+    caller.dial("1003")
+    caller.wait_for(10, "CALL_ESTABLISHED")
+    called.wait_for(5, "CALL_ESTABLISHED")
+
+
+@case("sipp")
+def sipp_registers_many_times(lab):
+    """Registrations with a challenge, twenty a second; a wrong secret never gets in."""
+    pbx = Pbx(lab)
+    rows = [(user, sipp.login(user, secret)) for user, secret in SECRETS.items()]
+    good = sipp.play("register", pbx.server, rows, lab.directory, calls=60, rate=20)
+    expect_equal((good.status, good.successful, good.failed), (0, 60, 0), f"registrations {good}")
+    bad = sipp.play("register", pbx.server, [("1001", sipp.login("1001", "not-the-secret"))], lab.directory, calls=2)
+    expect_equal(bad.successful, 0, f"registrations with a wrong secret {bad}")
+
+
+@case("sipp", "tshark")
+def sipp_calls_an_extension(lab):
+    """Calls from extension to extension, set up and torn down; nothing malformed is sent."""
+    pbx = Pbx(lab)
+    answering = lab.keep(sipp.Answering(lab.directory))
+    _register_for(pbx, "1002", answering.server)
+    capture = lab.keep(Capture(lab.directory, pbx.port))
+    calls = sipp.play("call", pbx.server, [(*_CALLER, "1002")], lab.directory, calls=10, rate=5,
+                      challenge=CALL_CHALLENGE)
+    expect_equal((calls.status, calls.successful), (0, 10), f"calls {calls}")
+    until(lambda: answering.answered == 10, 5, "ten finished calls at the called side")
+    capture.stop()
+    expect(capture.sent(pbx.port) >= 100, f"only {capture.sent(pbx.port)} messages of the PBX were recorded")
+    expect_equal(capture.malformed(pbx.port), [], "malformed messages of the PBX")
+
+
+def _register_for(pbx, user, server):
+    """Registers on behalf of SIPp's answering side, whose Contact is its own address."""
+    with pbx.client(address=server[0]) as client:
+        client.contact = server
+        answer = client.register(user, SECRETS[user], expires=120)
+        expect(answer and answer.status == 200, f"registration of {user}: {answer}")
+
+
+@case("sipp")
+def calls_leave_over_the_trunk(lab):
+    """Allowed calls reach the provider's gateway with the number they were made to."""
+    gateway = lab.keep(sipp.Answering(lab.directory))
+    pbx = Pbx(lab, trunk=gateway.server)
+    numbers = ["0301234567", "00441632960123"]
+    calls = sipp.play("call", pbx.server, [(*_CALLER, n) for n in numbers], lab.directory, calls=2, rate=1,
+                      challenge=CALL_CHALLENGE)
+    expect_equal((calls.status, calls.successful), (0, 2), f"calls {calls}")
+    expect_equal(gateway.called, numbers, "numbers that the gateway was asked for")
+
+
+@case("sipp")
+def a_forbidden_country_is_refused(lab):
+    """A call to a country that is not allowed gets 403 and never reaches the gateway; without protection it does."""
+    gateway = lab.keep(sipp.Answering(lab.directory))
+    row = (*_CALLER, "00541145678901")
+    pbx = Pbx(lab, trunk=gateway.server)
+    refused = sipp.play("refused", pbx.server, [row], lab.directory, challenge=CALL_CHALLENGE, status=403)
+    expect_equal((refused.status, refused.successful), (0, 1), f"the refused call {refused}")
+    expect_equal(gateway.called, [], "numbers that the gateway was asked for")
+    open_pbx = Pbx(lab, trunk=gateway.server, off=True)
+    through = sipp.play("call", open_pbx.server, [row], lab.directory, challenge=CALL_CHALLENGE)
+    expect_equal((through.successful, gateway.called), (1, [row[2]]), f"the call without protection {through}")
+
+
+@case("sipp")
+def emergency_calls_always_pass(lab):
+    """112 passes from an extension that may not make outbound calls, which is refused everything else."""
+    gateway = lab.keep(sipp.Answering(lab.directory))
+    pbx = Pbx(lab, trunk=gateway.server, extension="outbound = false")
+    refused = sipp.play("refused", pbx.server, [(*_CALLER, "0301234567")], lab.directory, challenge=CALL_CHALLENGE,
+                        status=403)
+    expect_equal(refused.successful, 1, f"the refused call {refused}")
+    calls = sipp.play("call", pbx.server, [(*_CALLER, "112"), (*_CALLER, "0112")], lab.directory, calls=2, rate=1,
+                      challenge=CALL_CHALLENGE)
+    expect_equal((calls.status, calls.successful), (0, 2), f"emergency calls {calls}")
+    expect_equal(len(gateway.called), 2, "emergency calls at the gateway")
+    expect(pbx.events("emergency_call_dialed_out"), "no event tells of the emergency call")

@@ -1,0 +1,122 @@
+"""The PBX under test: its configuration, its secrets, its start and its end."""
+
+import re
+import subprocess
+
+from .net import free_port
+from .process import Child
+from .sip import Client, wait_ready
+
+REALM = "pbx.test"
+SECRETS = {"1001": "first-secret-1001", "1002": "other-secret-1002", "1003": "third-secret-1003"}
+CALL_CHALLENGE = 401
+"""What a call without credentials is answered with (RFC 3261 section 22.2: a user agent server says 401)."""
+
+
+class Pbx:
+    """A running PBX with the extensions 1001 to 1003 on a port of its own.
+
+    `trunk`: address of a provider's gateway. `off`: the control arm, without any protection. `extension`: further keys of
+    every extension.
+    Loopback counts as any other network here: were it the management network, no attack from it would be counted.
+    """
+
+    def __init__(self, lab, trunk=("127.0.0.1", 9), off=False, secrets=SECRETS, auto_defence=True, extension=""):
+        self.port = free_port()
+        self.server = ("127.0.0.1", self.port)
+        self._binary = lab.binary
+        self._folder = lab.folder(f"pbx-{self.port}")
+        self._config = self._folder / "pbx.toml"
+        self._config.write_text(_config(self.port, trunk, off, auto_defence, extension))
+        self.command = [str(self._binary), "run", "--config", str(self._config)]
+        self._lab = lab
+        for number in SECRETS:
+            self.set_secret(number, secrets[number])
+        self.start()
+
+    def start(self):
+        self.child = self._lab.keep(Child(self.command, self._folder / "pbx.log", cwd=self._folder))
+        try:
+            wait_ready(self.server, alive=lambda: self.child.running)
+        except AssertionError as why:
+            raise AssertionError(f"{why}; the PBX said:\n{self.child.output[-2000:]}") from None
+
+    def set_secret(self, extension, secret):
+        """The one place that knows how a secret gets into the PBX."""
+        done = subprocess.run([self._binary, "user", "passwd", "--config", self._config, extension], input=secret + "\n",
+                              capture_output=True, text=True, timeout=20, check=False)
+        if done.returncode:
+            raise AssertionError(f"pbx user passwd {extension}: exit {done.returncode}: {done.stderr.strip()[-500:]}")
+
+    def client(self, address="127.0.0.1", port=0):
+        return Client(self.server, address, port)
+
+    def failed_attempts(self, account, address):
+        """How many failed attempts the PBX says it has counted for this account from this address."""
+        counted = re.compile(r"outcome=(bad_credentials|malformed|unknown_account|disabled|replay)\b")
+        mine = re.compile(rf"account={account}\b.*source={re.escape(address)}:|source={re.escape(address)}:.*account={account}\b")
+        return sum(1 for line in self.child.output.splitlines() if counted.search(line) and mine.search(line))
+
+    def events(self, name):
+        """The log lines that hold an event of that name."""
+        return [line for line in self.child.output.splitlines() if re.search(rf"\b{re.escape(name)}\b", line)]
+
+    @property
+    def log(self):
+        return self.child.output
+
+
+def _config(port, trunk, off, auto_defence, extension):
+    return f"""
+[pbx]
+listen = ["udp:127.0.0.1:{port}"]
+realm = "{REALM}"
+data_dir = "data"
+log = "debug"
+danger_protection_off = {str(off).lower()}
+
+[network]
+management = []
+lan = []
+ports = {{ sip_udp = {port} }}
+{"" if auto_defence else "auto_defence = []"}
+
+[international]
+enabled = true
+home = "DE"
+prefixes = ["00"]
+national_prefix = "0"
+allowed = ["AT", "GB"]
+
+[dialling]
+access_prefixes = ["0"]
+
+[[trunk]]
+name = "provider"
+address = "{trunk[0]}:{trunk[1]}"
+
+[[emergency]]
+name = "Emergency"
+number = "112"
+trunk = [{{ trunk = "provider" }}]
+
+[[route]]
+name = "International"
+pattern = [{{ pattern = "00X." }}]
+trunks = ["provider"]
+everyone = true
+
+[[route]]
+name = "National"
+pattern = [{{ pattern = "0Z." }}]
+trunks = ["provider"]
+everyone = true
+
+""" + "".join(f"""
+[[extension]]
+number = "{number}"
+name = "Phone {number}"
+direct_numbers = ["+49301234{number}"]
+registration = {{ remote = true, devices = 3 }}
+{extension}
+""" for number in SECRETS)
