@@ -150,7 +150,7 @@ mod tests {
     #[test]
     fn lists() {
         let count = |text| elements(text, NameAddr::read).collect::<Result<Vec<_>, _>>().map(|v| v.len());
-        assert_eq!(count("<sip:a@b>, \"x, y\" <sip:c@d,e>;p=\",\" ,sip:e@f"), Ok(3));
+        assert_eq!(count("<sip:a@b>, \"x, y\" <sip:c,e@d>;p=\",\" ,sip:e@f"), Ok(3));
         assert!(count("").is_err());
         assert!(count("<sip:a@b>,").is_err());
         assert!(count(",<sip:a@b>").is_err());

@@ -88,10 +88,7 @@ mod tests {
     #[test]
     fn rfc_3261_7_2_status_lines() {
         let status = |text: &str| StartLine::parse(text).map(|l| matches!(l, StartLine::Response { .. }));
-        assert_eq!(
-            StartLine::parse("SIP/2.0 200 OK"),
-            Ok(StartLine::Response { status: 200, reason: "OK" })
-        );
+        assert_eq!(StartLine::parse("SIP/2.0 200 OK"), Ok(StartLine::Response { status: 200, reason: "OK" }));
         assert_eq!(StartLine::parse("SIP/2.0 100 "), Ok(StartLine::Response { status: 100, reason: "" }));
         for bad in ["0", "099", "700", "20", "2000", "4294967301", "+20", "", "2 0"] {
             assert_eq!(status(&format!("SIP/2.0 {bad} x")), Err(STATUS), "{bad:?}");

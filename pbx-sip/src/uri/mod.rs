@@ -1,10 +1,16 @@
 //! SIP, SIPS and tel URIs (RFC 3261 section 19.1, RFC 3966).
 
+mod compare;
+mod host;
+
 use core::fmt;
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+pub use host::Host;
+pub(crate) use host::{PORT, port};
 
 use crate::header::Malformed;
-use crate::header::lex::{HOST, URI_HEADER, URI_PARAM, USER, VISIBLE, all, decimal, escapes_are_whole, is};
+use crate::header::lex::{URI_HEADER, URI_PARAM, USER, VISIBLE, all, escapes_are_whole, is};
+use host::host_port;
 
 /// What kind of URI.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,18 +24,6 @@ pub enum Scheme<'a> {
     Tel,
     /// Any other; nothing behind the colon is looked at.
     Other(&'a str),
-}
-
-/// The host of a URI or a Via.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Host<'a> {
-    /// An IPv4 address.
-    V4(Ipv4Addr),
-    /// An IPv6 address, which stands in brackets.
-    V6(Ipv6Addr),
-    /// A name, in the sender's spelling.
-    Name(&'a str),
 }
 
 /// A URI as a view of the text it was parsed from.
@@ -55,18 +49,20 @@ pub struct Uri<'a> {
     headers: Option<&'a str>,
 }
 
+/// Most parameters, and most headers, of one URI: two URIs are compared each with each.
+const MAX_PARTS: usize = 32;
+
 /// Longest URI in bytes. Ours: requests of real clients stay far below.
 pub(crate) const MAX_URI: usize = 4096;
 
 const FORM: Malformed = Malformed::new("a URI is not of its form", "RFC 3261 19.1.1");
 const LONG: Malformed = Malformed::new("a URI is longer than 4096 bytes", "RFC 3261 21.4.12").status_is(414);
 const USER_PART: Malformed = Malformed::new("the user part of a URI is not of its form", "RFC 3261 19.1.1");
-const HOST_PART: Malformed = Malformed::new("a host is neither name nor address", "RFC 3261 25.1");
+const MANY: Malformed = Malformed::new("a URI has more than 32 parameters or headers", "RFC 3261 19.1.1");
 const ESCAPE: Malformed = Malformed::new("a % in a URI is not followed by two digits", "RFC 3261 25.1");
 const PARAM: Malformed = Malformed::new("a parameter of a URI is not of its form", "RFC 3261 19.1.1");
 const HEADER: Malformed = Malformed::new("a header of a URI is not of its form", "RFC 3261 19.1.1");
 const NUMBER: Malformed = Malformed::new("a tel URI has no number", "RFC 3966 3");
-pub(crate) const PORT: Malformed = Malformed::new("a port is not 1 to 65535", "RFC 3261 25.1");
 
 impl<'a> Uri<'a> {
     /// A URI without `<>` and white space around it.
@@ -191,6 +187,38 @@ impl<'a> Uri<'a> {
     pub const fn has_headers(&self) -> bool {
         self.headers.is_some()
     }
+
+    /// Whether both name the same resource in the same way (RFC 3261 section 19.1.4): other order, case and
+    /// escapes count for nothing, a default port differs from none, and some parameters count wherever they
+    /// stand.
+    ///
+    /// ```
+    /// use pbx_sip::Uri;
+    /// let parse = |text| Uri::parse(text).unwrap();
+    /// assert!(parse("sip:%61lice@AtLanTa.CoM;lr").is_equivalent(&parse("sip:alice@atlanta.com")));
+    /// assert!(!parse("sip:alice@atlanta.com").is_equivalent(&parse("sip:ALICE@atlanta.com")));
+    /// ```
+    #[must_use]
+    pub fn is_equivalent(&self, other: &Uri<'_>) -> bool {
+        compare::are_equivalent(self, other)
+    }
+
+    /// What a registrar keeps bindings under (RFC 3261 section 10.3): scheme, user and host in one spelling,
+    /// without port, password, parameters and headers; `None` for a URI that is neither sip nor sips.
+    ///
+    /// Equal texts mean equal addresses of record, and unequal ones unequal addresses. It is printable ASCII: what has to
+    /// stay escaped does.
+    ///
+    /// ```
+    /// use pbx_sip::Uri;
+    /// let aor = |text| Uri::parse(text).unwrap().address_of_record().unwrap();
+    /// assert_eq!(aor("SIP:%61lice:pw@AtLanTa.CoM:5060;transport=udp"), "sip:alice@atlanta.com");
+    /// assert_eq!(aor("sip:a%00b@c"), "sip:a%00b@c");
+    /// ```
+    #[must_use]
+    pub fn address_of_record(&self) -> Option<String> {
+        compare::address_of_record(self)
+    }
 }
 
 impl fmt::Debug for Uri<'_> {
@@ -229,50 +257,6 @@ impl<'a> Scheme<'a> {
     }
 }
 
-impl<'a> Host<'a> {
-    /// A host name, an IPv4 address, or an IPv6 address in brackets.
-    ///
-    /// # Errors
-    /// When it is none of these; figures and dots alone must be an address.
-    pub fn parse(text: &'a str) -> Result<Self, Malformed> {
-        if let Some(inner) = text.strip_prefix('[') {
-            let address = inner.strip_suffix(']').and_then(|t| t.parse().ok());
-            return address.map(Self::V6).ok_or(HOST_PART);
-        }
-        if text.bytes().all(|b| b.is_ascii_digit() || b == b'.') {
-            return text.parse().map(Self::V4).map_err(|_| HOST_PART);
-        }
-        let labels = !text.starts_with('.') && !text.contains("..");
-        if all(text, HOST) && labels { Ok(Self::Name(text)) } else { Err(HOST_PART) }
-    }
-
-    /// The address, when it is one.
-    #[must_use]
-    pub const fn ip(&self) -> Option<IpAddr> {
-        match *self {
-            Self::V4(a) => Some(IpAddr::V4(a)),
-            Self::V6(a) => Some(IpAddr::V6(a)),
-            Self::Name(_) => None,
-        }
-    }
-}
-
-impl fmt::Display for Host<'_> {
-    /// As it stands in a URI: IPv6 in brackets.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::V4(a) => write!(f, "{a}"),
-            Self::V6(a) => write!(f, "[{a}]"),
-            Self::Name(name) => f.write_str(name),
-        }
-    }
-}
-
-/// A port as it is written behind a colon.
-pub(crate) fn port(text: &str) -> Result<u16, Malformed> {
-    decimal(text).filter(|&port| port > 0).ok_or(PORT)
-}
-
 fn split(text: &str, at: char) -> (&str, Option<&str>) {
     text.split_once(at).map_or((text, None), |(a, b)| (a, Some(b)))
 }
@@ -287,21 +271,10 @@ fn userinfo(text: &str) -> Result<(Option<&str>, Option<&str>), Malformed> {
     if all(user, USER) && secret { Ok((Some(user), password)) } else { Err(USER_PART) }
 }
 
-fn host_port(text: &str) -> Result<(Host<'_>, Option<u16>), Malformed> {
-    let end = if text.starts_with('[') { text.find(']').map(|at| at + 1) } else { text.find(':') };
-    let (host, rest) = text.split_at_checked(end.unwrap_or(text.len())).ok_or(HOST_PART)?;
-    let host = Host::parse(host)?;
-    match rest.strip_prefix(':') {
-        Some(digits) => Ok((host, Some(port(digits)?))),
-        None if rest.is_empty() => Ok((host, None)),
-        None => Err(HOST_PART),
-    }
-}
-
 /// `whole`, when each of its parts is `name` or `name=value` of the class.
 fn checked<'a>(
     whole: &'a str,
-    mut parts: impl Iterator<Item = &'a str>,
+    parts: impl Iterator<Item = &'a str>,
     class: u8,
     otherwise: Malformed,
 ) -> Result<&'a str, Malformed> {
@@ -311,5 +284,98 @@ fn checked<'a>(
         let value_fits = value.is_none_or(|v| (v.is_empty() && class == URI_HEADER) || all(v, class));
         all(name, class) && value_fits
     };
-    if parts.all(fits) { Ok(whole) } else { Err(otherwise) }
+    let mut count = 0;
+    parts.map(|part| fits(part).then(|| count += 1)).collect::<Option<()>>().ok_or(otherwise)?;
+    if count > MAX_PARTS { Err(MANY) } else { Ok(whole) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rfc_3261_19_1_3_examples() {
+        for text in [
+            "sip:alice@atlanta.com",
+            "sip:alice:secretword@atlanta.com;transport=tcp",
+            "sips:alice@atlanta.com?subject=project%20x&priority=urgent",
+            "sip:+1-212-555-1212:1234@gateway.com;user=phone",
+            "sips:1212@gateway.com",
+            "sip:alice@192.0.2.4",
+            "sip:atlanta.com;method=REGISTER?to=alice%40atlanta.com",
+            "sip:alice;day=tuesday@atlanta.com",
+        ] {
+            assert_eq!(Uri::parse(text).map(|u| u.as_str()), Ok(text));
+        }
+        let uri = Uri::parse("sip:alice;day=tuesday@atlanta.com").unwrap();
+        assert_eq!((uri.user(), uri.params().next()), (Some("alice;day=tuesday"), None));
+        let uri = Uri::parse("sip:atlanta.com;method=REGISTER?to=alice%40atlanta.com").unwrap();
+        assert_eq!((uri.user(), uri.param("METHOD")), (None, Some("REGISTER")));
+        assert_eq!(uri.headers().next(), Some(("to", "alice%40atlanta.com")));
+    }
+
+    #[test]
+    fn rfc_3966_tel() {
+        let uri = Uri::parse("tel:+1-201-555-0123;phone-context=example.com").unwrap();
+        assert_eq!((uri.scheme(), uri.user()), (Scheme::Tel, Some("+1-201-555-0123")));
+        assert_eq!(uri.param("phone-context"), Some("example.com"));
+        for bad in ["tel:", "tel:;", "tel:+", "tel:--", "tel:12&34", "tel:12;=", "tel:1;a=%4"] {
+            assert!(Uri::parse(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_uri() {
+        for bad in [
+            "",
+            "sip",
+            "sip:",
+            "sip:@",
+            "sip:@host",
+            "sip:a@",
+            "sip:a@b@c",
+            "sip::5060",
+            "sip:host:",
+            "sip:host:0",
+            "sip:host:65536",
+            "sip:host:99999",
+            "sip:host:+5",
+            "sip:host:5060x",
+            "sip:[::1]x",
+            "sip:host;",
+            "sip:host;;a",
+            "sip:host;=x",
+            "sip:host;a=",
+            "sip:host;a=b=c",
+            "sip:host?",
+            "sip:host?a&&b=c",
+            "sip:%@host",
+            "sip:%4@host",
+            "sip:%zz@host",
+            "sip:a b@host",
+            "sip:ü@host",
+            "sip:a@host\r\nX: y",
+            "sip:a\0@host",
+            "sip:sip:sip:",
+            "<sip:a@b>",
+            "1x:y",
+            "urn:",
+            "urn:a b",
+            "urn:<>",
+            ":a@b",
+        ] {
+            assert!(Uri::parse(bad).is_err(), "{bad:?}");
+        }
+        assert!(Uri::parse("sip:a:b:c@host").is_err(), "a password has no colon");
+        assert_eq!(Uri::parse(&format!("sip:{}", "a".repeat(MAX_URI))), Err(LONG));
+        assert!(Uri::parse(&format!("sip:a{}", ";b".repeat(MAX_PARTS))).is_ok());
+        assert_eq!(Uri::parse(&format!("sip:a{}", ";b".repeat(MAX_PARTS + 1))), Err(MANY));
+    }
+
+    #[test]
+    fn passwords_and_headers_are_not_shown() {
+        let uri = Uri::parse("sip:alice:hunter2@atlanta.com?Authorization=hunter3").unwrap();
+        assert_eq!(uri.password(), Some("hunter2"));
+        assert!(!format!("{uri:?}").contains("hunter"));
+    }
 }
