@@ -13,6 +13,7 @@ mod explain;
 mod firewall;
 pub mod geo;
 pub mod guard;
+mod international;
 pub mod interval;
 mod member;
 mod number_list;
