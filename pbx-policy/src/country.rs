@@ -3,92 +3,34 @@
 //! The table is `data/numbers.txt`, written from public assignments (the file names them and its date). A
 //! number is looked up by its longest prefix, so that `+1 242` is the Bahamas whatever `+1` is.
 
-use core::fmt;
-use core::str::FromStr;
 use std::sync::LazyLock;
 
-use arrayvec::ArrayVec;
-use pbx_core::{RuleId, RuleKind};
-
+use crate::geo::CountryCode;
 use crate::interval::IntervalMap;
+use arrayvec::ArrayVec;
 
 const SOURCE: &str = include_str!("../data/numbers.txt");
 
 /// Keys of the table are the first 15 digits: the longest E.164 number (ITU-T E.164 section 6.1).
 const DIGITS: u32 = 15;
 
-/// A country by the two letters of its ISO 3166-1 code.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Country([u8; 2]);
-
-/// Why a text is not a [`Country`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a country is written as its ISO 3166-1 code of two capital letters, e.g. \"DE\"")]
-pub struct CountryError;
-
-impl Country {
-    /// The code.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        core::str::from_utf8(&self.0).unwrap_or_default()
-    }
-
-    /// The English name; `None` for a code that no country has.
-    #[must_use]
-    pub fn name(self) -> Option<&'static str> {
-        let at = TABLE.names.binary_search_by_key(&self, |&(country, _)| country).ok()?;
-        TABLE.names.get(at).map(|&(_, name)| name)
-    }
-
-    /// The shortest digits that lead to it and to nowhere else, e.g. `54` for Argentina.
-    #[must_use]
-    pub fn code(self) -> Option<&'static str> {
-        let own = |d: &&Destination| d.class == Class::Geographic && d.countries.as_slice() == [self];
-        TABLE.destinations.iter().filter(own).map(|d| d.prefix).min_by_key(|prefix| prefix.len())
-    }
-
-    /// The rule that decisions name for it.
-    #[must_use]
-    pub const fn rule(self) -> RuleId {
-        let [a, b] = self.0;
-        RuleId::new(RuleKind::Country, u32::from_be_bytes([0, 0, a, b]))
-    }
-
-    /// The country that [`Country::rule`] was called for.
-    #[must_use]
-    pub fn from_rule(rule: RuleId) -> Option<Self> {
-        let [0, 0, a, b] = rule.index.to_be_bytes() else { return None };
-        let fits = rule.kind == RuleKind::Country && [a, b].iter().all(u8::is_ascii_uppercase);
-        fits.then_some(Self([a, b]))
-    }
-
-    /// Every country that the table knows.
-    pub fn all() -> impl Iterator<Item = Self> {
-        TABLE.names.iter().map(|&(country, _)| country)
-    }
+/// The English name of a country; `None` for a code that no country has.
+#[must_use]
+pub fn name(country: CountryCode) -> Option<&'static str> {
+    let at = TABLE.names.binary_search_by_key(&country, |&(c, _)| c).ok()?;
+    TABLE.names.get(at).map(|&(_, name)| name)
 }
 
-impl FromStr for Country {
-    type Err = CountryError;
-
-    fn from_str(s: &str) -> Result<Self, CountryError> {
-        match *s.as_bytes() {
-            [a, b] if a.is_ascii_uppercase() && b.is_ascii_uppercase() => Ok(Self([a, b])),
-            _ => Err(CountryError),
-        }
-    }
+/// The shortest digits that lead to a country and to nowhere else, e.g. `54` for Argentina.
+#[must_use]
+pub fn calling_code(country: CountryCode) -> Option<&'static str> {
+    let own = |d: &&Destination| d.class == Class::Geographic && d.countries.as_slice() == [country];
+    TABLE.destinations.iter().filter(own).map(|d| d.prefix).min_by_key(|prefix| prefix.len())
 }
 
-impl fmt::Display for Country {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl fmt::Debug for Country {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
+/// Every country that the table knows.
+pub fn countries() -> impl Iterator<Item = CountryCode> {
+    TABLE.names.iter().map(|&(country, _)| country)
 }
 
 /// What kind of number it is.
@@ -131,7 +73,7 @@ pub struct Destination {
     /// The kind of number.
     pub class: Class,
     /// The countries it may lie in; none for [`Class::Special`] and [`Class::Unassigned`].
-    pub countries: ArrayVec<Country, 4>,
+    pub countries: ArrayVec<CountryCode, 4>,
     /// The digits that said so.
     pub prefix: &'static str,
 }
@@ -146,7 +88,7 @@ static UNASSIGNED: Destination =
 /// use pbx_policy::country::{Class, classify};
 /// let to = classify(b"12425551234");
 /// assert_eq!(to.class, Class::Geographic);
-/// assert_eq!(to.countries[0].as_str(), "BS");
+/// assert_eq!(to.countries[0].to_string(), "BS");
 /// assert_eq!(classify(b"19005551234").class, Class::Premium);
 /// ```
 #[must_use]
@@ -172,7 +114,7 @@ static PREMIUM_976: LazyLock<Destination> = LazyLock::new(|| Destination {
 struct Table {
     ranges: IntervalMap<u64>,
     destinations: Vec<Destination>,
-    names: Vec<(Country, &'static str)>,
+    names: Vec<(CountryCode, &'static str)>,
 }
 
 static TABLE: LazyLock<Table> = LazyLock::new(|| Table::read(SOURCE));
@@ -223,7 +165,7 @@ impl Line {
         Some(Self { kind, code, rest })
     }
 
-    fn name(self) -> Option<(Country, &'static str)> {
+    fn name(self) -> Option<(CountryCode, &'static str)> {
         (self.kind == "name").then(|| Some((self.code.parse().ok()?, self.rest)))?
     }
 
@@ -239,7 +181,7 @@ impl Line {
     }
 
     fn destinations(self) -> impl Iterator<Item = Destination> {
-        let countries: ArrayVec<Country, 4> =
+        let countries: ArrayVec<CountryCode, 4> =
             self.code.split(',').filter_map(|c| c.parse().ok()).take(4).collect();
         let prefixes = self.rest.split(' ');
         let class = self.class();
@@ -255,7 +197,7 @@ mod tests {
 
     fn to(digits: &str) -> String {
         let d = classify(digits.as_bytes());
-        let countries: Vec<_> = d.countries.iter().map(Country::as_str).collect();
+        let countries: Vec<_> = d.countries.iter().map(ToString::to_string).collect();
         format!("{} {} {}", d.class.name(), countries.join(","), d.prefix)
     }
 
@@ -268,7 +210,7 @@ mod tests {
             for d in parsed.destinations() {
                 assert!(span(d.prefix.as_bytes()).is_some(), "{line}");
                 assert_eq!(d.countries.is_empty(), d.class == Class::Special, "{line}");
-                assert!(d.countries.iter().all(|c| c.name().is_some()), "{line}");
+                assert!(d.countries.iter().all(|c| name(*c).is_some()), "{line}");
             }
         }
         let mut prefixes: Vec<_> = TABLE.destinations.iter().map(|d| d.prefix).collect();
@@ -279,7 +221,8 @@ mod tests {
             TABLE
                 .names
                 .iter()
-                .all(|(c, _)| c.code().is_some() || ["BL", "GP", "MF", "AQ"].contains(&c.as_str()))
+                .all(|(c, _)| calling_code(*c).is_some()
+                    || ["BL", "GP", "MF", "AQ"].contains(&&*c.to_string()))
         );
     }
 
@@ -348,15 +291,11 @@ mod tests {
     }
 
     #[test]
-    fn countries_have_names_codes_and_rules() {
-        let argentina: Country = "AR".parse().unwrap();
-        assert_eq!(argentina.name(), Some("Argentina"));
-        assert_eq!(argentina.code(), Some("54"));
-        assert_eq!(Country::from_rule(argentina.rule()), Some(argentina));
-        assert_eq!(Country::from_rule(RuleId::new(RuleKind::Country, 7)), None);
-        for bad in ["", "A", "ar", "ARG", "1-242", "Ä"] {
-            assert_eq!(bad.parse::<Country>(), Err(CountryError), "{bad}");
-        }
-        assert_eq!("ZZ".parse::<Country>().unwrap().name(), None);
+    fn countries_have_names_and_codes() {
+        let argentina: CountryCode = "AR".parse().unwrap();
+        assert_eq!(name(argentina), Some("Argentina"));
+        assert_eq!(calling_code(argentina), Some("54"));
+        assert_eq!(name("ZZ".parse().unwrap()), None);
+        assert!(countries().is_sorted() && countries().count() > 240);
     }
 }

@@ -12,7 +12,8 @@ use arrayvec::ArrayVec;
 use pbx_core::{ConfigError, ConfigErrors, Number, Reason, RuleId};
 
 use crate::config::{Config, InternationalConfig};
-use crate::country::{Class, Country, Destination, classify};
+use crate::country::{self, Class, Destination, classify};
+use crate::geo::CountryCode;
 use crate::member::unknown;
 
 /// Most ways to read one number; prefixes beyond that are refused when compiled.
@@ -24,7 +25,7 @@ pub(crate) struct International {
     enabled: bool,
     prefixes: Vec<String>,
     home: Option<Home>,
-    allowed: BTreeSet<Country>,
+    allowed: BTreeSet<CountryCode>,
     premium: bool,
     special: bool,
     /// Whether every international call needs a PIN.
@@ -34,7 +35,7 @@ pub(crate) struct International {
 /// Where the system stands.
 #[derive(Debug)]
 struct Home {
-    country: Country,
+    country: CountryCode,
     /// Its calling code, e.g. `49`.
     code: &'static str,
     /// What stands before a national number with area code; empty where that is not configured.
@@ -67,7 +68,7 @@ pub(crate) type Readings = ArrayVec<Reading, READINGS>;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Refusal {
     pub(crate) reason: Reason,
-    pub(crate) country: Option<Country>,
+    pub(crate) country: Option<CountryCode>,
 }
 
 impl Refusal {
@@ -77,7 +78,7 @@ impl Refusal {
 
     /// The rule that decisions name.
     pub(crate) fn rule(&self) -> Option<RuleId> {
-        self.country.map(Country::rule)
+        self.country.map(CountryCode::rule)
     }
 }
 
@@ -222,8 +223,8 @@ impl Home {
 }
 
 /// The country code of a home country; for one of the North American plan that is 1, not an area code.
-fn classify_home(country: Country) -> Option<&'static str> {
-    let code = country.code()?;
+fn classify_home(country: CountryCode) -> Option<&'static str> {
+    let code = country::calling_code(country)?;
     Some(if code.starts_with('1') { "1" } else { code })
 }
 
@@ -245,16 +246,17 @@ pub(crate) fn check_prefixes(prefixes: &[String], path: &str, errors: &mut Confi
     }
 }
 
-fn countries(list: &[String], path: &str, errors: &mut ConfigErrors) -> BTreeSet<Country> {
+fn countries(list: &[String], path: &str, errors: &mut ConfigErrors) -> BTreeSet<CountryCode> {
     let each = list.iter().enumerate();
     each.filter_map(|(i, text)| errors.take(country(text, &format!("{path}[{i}]")))).collect()
 }
 
-fn country(text: &str, path: &str) -> Result<Country, ConfigError> {
-    let known = text.parse().ok().filter(|c: &Country| c.name().is_some());
+fn country(text: &str, path: &str) -> Result<CountryCode, ConfigError> {
+    let known = text.parse().ok().filter(|&c: &CountryCode| country::name(c).is_some());
     known.ok_or_else(|| {
-        let codes: Vec<String> = Country::all().map(|c| c.to_string()).collect();
-        let by_name = Country::all().find(|c| c.name().is_some_and(|n| n.eq_ignore_ascii_case(text)));
+        let codes: Vec<String> = country::countries().map(|c| c.to_string()).collect();
+        let by_name =
+            country::countries().find(|&c| country::name(c).is_some_and(|n| n.eq_ignore_ascii_case(text)));
         let error = unknown(text, path, "country", codes.iter().map(String::as_str));
         let example = by_name.map_or_else(|| "DE".to_owned(), |c| c.to_string());
         error.instead(format!("write an ISO 3166-1 code such as \"{example}\""))
