@@ -8,12 +8,14 @@ A case whose tools are missing is skipped, says so, and is counted.
 """
 
 import argparse
+import inspect
 import os
 import pathlib
 import signal
 import sys
 import tempfile
 import time
+import traceback
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
@@ -32,7 +34,7 @@ def main():
     chosen = [c for c in REGISTERED if not arguments.names or any(n in c.__name__ for n in arguments.names)]
     if arguments.list:
         for c in chosen:
-            print(f"{c.__name__}: {c.__doc__.splitlines()[0]}")
+            print(f"{c.__name__}: {inspect.cleandoc(c.__doc__)}")
         return 0
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that everything a case started is ended
     signal.signal(signal.SIGALRM, out_of_time)
@@ -98,11 +100,11 @@ def failure(c, lab):
 
 
 def describe(why):
-    where = why.__traceback__
-    while where.tb_next:
-        where = where.tb_next
-    place = f"{pathlib.Path(where.tb_frame.f_code.co_filename).name}:{where.tb_lineno}"
-    return f"{type(why).__name__} at {place}: {why}"
+    """What went wrong, and the line of the case it went wrong in."""
+    frames = [f for f in traceback.extract_tb(why.__traceback__) if f.filename.startswith(str(HERE / "cases"))]
+    place = f"{pathlib.Path(frames[-1].filename).name}:{frames[-1].lineno}: " if frames else ""
+    kind = "" if isinstance(why, AssertionError) else f"{type(why).__name__}: "
+    return f"{place}{kind}{why}"
 
 
 def out_of_time(*_):

@@ -90,6 +90,7 @@ def _prepare(scenario, directory, replace, suffix=""):
 
 def _common(file, directory, address, port):
     return ["sipp", "-sf", file, "-i", address, "-mi", address, "-p", port, "-mp", free_port(address, 4), "-nostdin",
+            "-default_behaviors", "all,-bye",  # an aborted call needs no farewell: nobody would answer it
             "-trace_stat", "-stf", directory / f"{file.stem}.stat", "-fd", "1", "-trace_err", "-error_file",
             directory / f"{file.stem}.err", "-cid_str", f"%u-%p-{file.stem}@%s"]
 
