@@ -12,22 +12,27 @@ SECRETS = {"1001": "first-secret-1001", "1002": "other-secret-1002", "1003": "th
 CALL_CHALLENGE = 401
 """What a call without credentials is answered with (RFC 3261 section 22.2: a user agent server says 401)."""
 
+_FAILURE = re.compile(r'outcome="?(bad_credentials|malformed|unknown_account|disabled|replay)\b')
+"""The outcomes that count as failed attempts."""
+
 
 class Pbx:
     """A running PBX with the extensions 1001 to 1003 on a port of its own.
 
-    `trunk`: address of a provider's gateway. `off`: the control arm, without any protection. `extension`: further keys of
-    every extension.
+    `trunk`: address of a provider's gateway. `countries`: those that may be called beside Germany. `off`: the control
+    arm, without any protection. `extension`: further keys of every extension.
+
     Loopback counts as any other network here: were it the management network, no attack from it would be counted.
     """
 
-    def __init__(self, lab, trunk=("127.0.0.1", 9), off=False, secrets=SECRETS, auto_defence=True, extension=""):
+    def __init__(self, lab, trunk=("127.0.0.1", 9), off=False, secrets=SECRETS, auto_defence=True, countries=("AT", "GB"),
+                 extension=""):
         self.port = free_port()
         self.server = ("127.0.0.1", self.port)
         self._binary = lab.binary
         self._folder = lab.folder(f"pbx-{self.port}")
         self._config = self._folder / "pbx.toml"
-        self._config.write_text(_config(self.port, trunk, off, auto_defence, extension))
+        self._config.write_text(_config(self.port, trunk, off, auto_defence, countries, extension))
         self.command = [str(self._binary), "run", "--config", str(self._config)]
         self._lab = lab
         for number in SECRETS:
@@ -35,7 +40,8 @@ class Pbx:
         self.start()
 
     def start(self):
-        self.child = self._lab.keep(Child(self.command, self._folder / "pbx.log", cwd=self._folder))
+        self.child = self._lab.keep(Child(self.command, self._folder / "pbx.log", cwd=self._folder,
+                                          env={"NO_COLOR": "1"}))
         try:
             wait_ready(self.server, alive=lambda: self.child.running)
         except AssertionError as why:
@@ -53,20 +59,21 @@ class Pbx:
 
     def failed_attempts(self, account, address):
         """How many failed attempts the PBX says it has counted for this account from this address."""
-        counted = re.compile(r"outcome=(bad_credentials|malformed|unknown_account|disabled|replay)\b")
-        mine = re.compile(rf"account={account}\b.*source={re.escape(address)}:|source={re.escape(address)}:.*account={account}\b")
-        return sum(1 for line in self.child.output.splitlines() if counted.search(line) and mine.search(line))
+        mine = [line for line in self.log.splitlines()
+                if re.search(rf"\baccount={account}\b", line) and re.search(rf"\bsource={re.escape(address)}:", line)]
+        return sum(1 for line in mine if _FAILURE.search(line))
 
     def events(self, name):
         """The log lines that hold an event of that name."""
-        return [line for line in self.child.output.splitlines() if re.search(rf"\b{re.escape(name)}\b", line)]
+        return [line for line in self.log.splitlines() if re.search(rf"\b{re.escape(name)}\b", line)]
 
     @property
     def log(self):
+        """What it has logged since its last start."""
         return self.child.output
 
 
-def _config(port, trunk, off, auto_defence, extension):
+def _config(port, trunk, off, auto_defence, countries, extension):
     return f"""
 [pbx]
 listen = ["udp:127.0.0.1:{port}"]
@@ -86,7 +93,7 @@ enabled = true
 home = "DE"
 prefixes = ["00"]
 national_prefix = "0"
-allowed = ["AT", "GB"]
+allowed = {list(countries)}
 
 [dialling]
 access_prefixes = ["0"]
