@@ -18,12 +18,23 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod config;
+mod dialog;
+mod endpoint;
 pub mod header;
 mod message;
+pub mod registrar;
 pub mod status;
 mod stream;
+pub mod transaction;
 mod uri;
 
+pub use config::Config;
+pub use dialog::Invite;
+pub use endpoint::{
+    ClientTransactionId, CommandError, DialogId, Dropped, End, Endpoint, Event, Handled, Load, Outgoing,
+    Parts, Peer, Received, Refused, ServerTransactionId, Transmit,
+};
 pub use header::{CSeq, HeaderName, Malformed, NameAddr, Params, Via};
 pub use message::{Action, Fault, Message, Method, MethodName, StartLine, limits, write};
 pub use stream::{Frame, Framer};

@@ -79,8 +79,12 @@ const KEPT: &[(&str, &str, &str)] = &[
 ];
 
 /// What starts with the machine.
-const START: &[(&str, &str, &str)] =
-    &[("ict", "Calling", "A B"), ("nict", "Trying", "E F"), ("ist", "Proceeding", "T"), ("nist", "Trying", "")];
+const START: &[(&str, &str, &str)] = &[
+    ("ict", "Calling", "A B"),
+    ("nict", "Trying", "E F"),
+    ("ist", "Proceeding", "T"),
+    ("nist", "Trying", ""),
+];
 
 /// What a machine can be told; timers come by themselves.
 const INPUTS: &[&str] = &["1xx", "2xx", "fail", "err", "req", "ack", "u1xx", "u2xx", "ufail"];
@@ -115,7 +119,8 @@ struct Model {
 impl Model {
     fn new(machine: &'static str, reliable: bool, now: Mono) -> Self {
         let &(_, state, timers) = START.iter().find(|row| row.0 == machine).unwrap();
-        let mut model = Self { machine, state, reliable, timers: BTreeMap::new(), fired: 0, walked: BTreeSet::new() };
+        let mut model =
+            Self { machine, state, reliable, timers: BTreeMap::new(), fired: 0, walked: BTreeSet::new() };
         timers.split_whitespace().for_each(|timer| model.start(timer, now));
         model
     }
@@ -151,7 +156,11 @@ impl Model {
             let kept = KEPT.iter().find(|k| (k.0, k.1) == (self.machine, row.next)).map_or("", |k| k.2);
             self.timers.retain(|timer, _| kept.split_whitespace().any(|k| k == *timer));
         }
-        self.fired = if matches!(input, "A" | "E" | "E2" | "G") { self.fired + 1 } else { 0 };
+        match input {
+            "A" | "E" | "E2" | "G" => self.fired += 1,
+            _ if row.next != self.state => self.fired = 0,
+            _ => {}
+        }
         self.state = row.next;
         for timer in &row.timers {
             self.start(timer, now);

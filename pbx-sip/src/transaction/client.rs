@@ -33,11 +33,19 @@ pub struct Client {
 #[derive(Clone, Copy, Debug)]
 enum State {
     /// `resend` is timer E, `until` timer F.
-    Trying { resend: Option<Repeat>, until: Mono },
+    Trying {
+        resend: Option<Repeat>,
+        until: Mono,
+    },
     /// The same timers; E runs at T2.
-    Proceeding { resend: Option<Repeat>, until: Mono },
+    Proceeding {
+        resend: Option<Repeat>,
+        until: Mono,
+    },
     /// `until` is timer K.
-    Completed { until: Mono },
+    Completed {
+        until: Mono,
+    },
     Terminated,
 }
 
@@ -65,11 +73,8 @@ impl Client {
     }
 
     fn complete(&mut self, now: Mono) {
-        self.state = if self.reliable {
-            State::Terminated
-        } else {
-            State::Completed { until: now + self.timing.t4 }
-        };
+        self.state =
+            if self.reliable { State::Terminated } else { State::Completed { until: now + self.timing.t4 } };
     }
 
     /// Time has passed.

@@ -36,13 +36,20 @@ pub struct InviteClient {
 #[derive(Clone, Copy, Debug)]
 enum State {
     /// `resend` is timer A, `until` timer B.
-    Calling { resend: Option<Repeat>, until: Mono },
+    Calling {
+        resend: Option<Repeat>,
+        until: Mono,
+    },
     /// No timer: how long a phone may ring is the user's affair (timer C, section 16.6).
     Proceeding,
     /// `until` is timer D.
-    Completed { until: Mono },
+    Completed {
+        until: Mono,
+    },
     /// `until` is timer M.
-    Accepted { until: Mono },
+    Accepted {
+        until: Mono,
+    },
     Terminated,
 }
 
@@ -77,11 +84,8 @@ impl InviteClient {
     }
 
     fn complete(&mut self, now: Mono) {
-        self.state = if self.reliable {
-            State::Terminated
-        } else {
-            State::Completed { until: now + self.timing.d() }
-        };
+        self.state =
+            if self.reliable { State::Terminated } else { State::Completed { until: now + self.timing.d() } };
     }
 
     /// Time has passed.

@@ -37,13 +37,22 @@ pub struct InviteServer {
 #[derive(Clone, Copy, Debug)]
 enum State {
     /// `trying` is when 100 goes out by itself.
-    Proceeding { trying: Option<Mono> },
+    Proceeding {
+        trying: Option<Mono>,
+    },
     /// `resend` is timer G, `until` timer H.
-    Completed { resend: Option<Repeat>, until: Mono },
+    Completed {
+        resend: Option<Repeat>,
+        until: Mono,
+    },
     /// `until` is timer I.
-    Confirmed { until: Mono },
+    Confirmed {
+        until: Mono,
+    },
     /// `until` is timer L.
-    Accepted { until: Mono },
+    Accepted {
+        until: Mono,
+    },
     Terminated,
 }
 
@@ -76,11 +85,8 @@ impl InviteServer {
     }
 
     fn confirm(&mut self, now: Mono) {
-        self.state = if self.reliable {
-            State::Terminated
-        } else {
-            State::Confirmed { until: now + self.timing.t4 }
-        };
+        self.state =
+            if self.reliable { State::Terminated } else { State::Confirmed { until: now + self.timing.t4 } };
     }
 
     /// The user answers with `status`: [`Action::Send`] when the state allows it, [`Action::None`] when it is

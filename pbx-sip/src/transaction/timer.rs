@@ -110,8 +110,8 @@ impl Deadlines {
         }
     }
 
-    /// How many owners wait.
-    pub(crate) fn len(&self) -> usize {
+    #[cfg(test)]
+    fn len(&self) -> usize {
         self.heap.len()
     }
 
