@@ -53,6 +53,13 @@ pub struct Layout {
     schema: u32,
     digest: u64,
     words: usize,
+    tables: Vec<(Kind, Place)>,
+}
+
+/// What the words of a table mean. The numbers are part of the layout's digest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Windows = 1,
 }
 
 /// Where a table stands.
@@ -71,12 +78,12 @@ impl Layout {
     /// No tables yet. `schema` is the embedder's own version of what its tables mean.
     #[must_use]
     pub const fn new(schema: u32) -> Self {
-        Self { schema, digest: 0xcbf2_9ce4_8422_2325, words: HEADER }
+        Self { schema, digest: 0xcbf2_9ce4_8422_2325, words: HEADER, tables: Vec::new() }
     }
 
     /// Adds a table of exact windows for about `slots` keys at a time; sizes are rounded up to whole buckets.
     pub fn windows(&mut self, slots: u32, ring: Ring) -> WindowsId {
-        WindowsId(self.place(1, slots, 1 + ring.len()), ring)
+        WindowsId(self.place(Kind::Windows, slots, 1 + ring.len()), ring)
     }
 
     /// Words of memory that a block of this layout needs, with room to begin on a cache line.
@@ -100,14 +107,20 @@ impl Layout {
     }
 
     /// Adds a table of a kind: `payload` words a slot beside the first one.
-    pub(super) fn place(&mut self, kind: u64, slots: u32, payload: usize) -> Place {
+    pub(super) fn place(&mut self, kind: Kind, slots: u32, payload: usize) -> Place {
         let shape = Shape::new(slots, payload);
         let place = Place { at: self.words, shape };
         self.words += TABLE_HEAD + shape.words();
-        for part in [kind, u64::from(slots), payload as u64] {
+        for part in [kind as u64, u64::from(slots), payload as u64] {
             self.digest = (self.digest ^ part).wrapping_mul(0x0000_0100_0000_01b3).rotate_left(29);
         }
+        self.tables.push((kind, place));
         place
+    }
+
+    /// All tables, in order.
+    pub(super) fn tables(&self) -> &[(Kind, Place)] {
+        &self.tables
     }
 }
 
