@@ -179,3 +179,85 @@ impl fmt::Debug for Framer {
         f.debug_struct("Framer").field("pending", &self.pending()).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::MAX_HEAD;
+
+    /// Everything that comes out of chunks of a size, in words.
+    fn frames(bytes: &[u8], chunk: usize) -> Vec<String> {
+        let mut framer = Framer::new();
+        let mut out = Vec::new();
+        for mut input in bytes.chunks(chunk) {
+            while let Some(frame) = framer.poll_frame(&mut input) {
+                out.push(match frame {
+                    Frame::Message(m) => format!("message {}", m.len()),
+                    Frame::Ping => "ping".to_owned(),
+                    Frame::Pong => "pong".to_owned(),
+                    Frame::Fault(fault) => format!("close: {}", fault.malformed().why()),
+                });
+            }
+            assert!(input.is_empty());
+            assert!(framer.pending() <= MAX_MESSAGE);
+        }
+        out
+    }
+
+    fn message(body: usize) -> Vec<u8> {
+        let mut out = format!("OPTIONS sip:a@b SIP/2.0\r\nl: {body}\r\n\r\n").into_bytes();
+        out.resize(out.len() + body, b'x');
+        out
+    }
+
+    #[test]
+    fn rfc_5626_3_5_1_keep_alives() {
+        assert_eq!(frames(b"\r\n", 1), ["pong"]);
+        assert_eq!(frames(b"\r\n\r\n", 3), ["pong", "ping"]);
+        assert_eq!(frames(b"\r\n\r\n\r\n\r\n", 8), ["pong", "ping", "pong", "ping"]);
+        let between = [message(0).as_slice(), b"\r\n", &message(3)].concat();
+        assert_eq!(frames(&between, 7), ["message 33", "pong", "message 36"]);
+        assert_eq!(frames(&b"\r\n".repeat(100_000), 65_536).len(), 100_000);
+    }
+
+    #[test]
+    fn any_chunking_gives_the_same_frames() {
+        let damaged = b"x\ny\r\n\r\n".to_vec();
+        let bytes = [message(5), message(0), b"\r\n\r\n".to_vec(), message(700), damaged].concat();
+        let whole = frames(&bytes, bytes.len());
+        let last = "close: a line does not end with CR LF";
+        assert_eq!(whole, ["message 38", "message 33", "pong", "ping", "message 735", last]);
+        for chunk in 1..50 {
+            assert_eq!(frames(&bytes, chunk), whole, "{chunk}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_framed_closes_at_once() {
+        let close = |text: &str| frames(text.as_bytes(), 1000).pop().unwrap();
+        assert_eq!(close(&"x".repeat(MAX_HEAD)), "close: the header is longer than 16384 bytes");
+        assert_eq!(close("X\r\nl: 65536\r\n\r\n"), "close: the message is longer than 65536 bytes");
+        let most = format!("X\r\nl: {}\r\n\r\n", usize::MAX);
+        assert_eq!(close(&most), "close: the message is longer than 65536 bytes");
+        assert_eq!(close("X\r\n\r\n"), "close: a stream needs a Content-Length");
+        let behind = [b"X\r\n\r\n".as_slice(), &message(0)].concat();
+        assert_eq!(frames(&behind, 1).len(), 1, "nothing comes after a close");
+    }
+
+    #[test]
+    fn the_longest_message_fits() {
+        let body = MAX_MESSAGE - message(0).len() - 4;
+        let longest = message(body);
+        assert_eq!(longest.len(), MAX_MESSAGE);
+        let twice = [longest.clone(), longest].concat();
+        assert_eq!(frames(&twice, 1_000_000), ["message 65536", "message 65536"]);
+    }
+
+    #[test]
+    fn held_bytes_are_not_shown() {
+        let mut framer = Framer::new();
+        assert!(framer.poll_frame(&mut b"REGISTER secret".as_slice()).is_none());
+        assert_eq!(framer.pending(), 15);
+        assert!(!format!("{framer:?}").contains("secret"));
+    }
+}

@@ -14,11 +14,17 @@ pub(crate) struct Core<'a> {
     pub(crate) call_id: Option<&'a str>,
     pub(crate) cseq: Option<CSeq>,
     pub(crate) max_forwards: Option<u8>,
-    seen: u64,
+    seen: Seen,
+}
+
+/// Which header fields a message has so far, to find what comes twice.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Seen {
+    bits: u64,
     star: bool,
 }
 
-const _: () = assert!(HeaderName::COUNT <= 64, "`seen` has a bit for each name");
+const _: () = assert!(HeaderName::COUNT <= 64, "`Seen` has a bit for each name");
 
 const TWICE: Malformed = Malformed::new("a header field that may come once comes twice", "RFC 3261 7.3.1");
 const CALL_ID: Malformed = Malformed::new("the Call-ID is not of its form", "RFC 3261 20.8");
@@ -40,12 +46,7 @@ impl<'a> Core<'a> {
 
     /// Checks one header field, and keeps it if it is of the core.
     pub(crate) fn take(&mut self, name: HeaderName, value: &'a str) -> Result<(), Malformed> {
-        let bit = 1_u64 << (name as u8);
-        if self.seen & bit != 0 && (name.is_unique() || self.star && name == HeaderName::Contact) {
-            return Err(if name.is_unique() { TWICE } else { STAR });
-        }
-        let first = self.seen & bit == 0;
-        self.seen |= bit;
+        self.seen.admit(name, value)?;
         match name {
             HeaderName::Via => self.take_vias(value)?,
             HeaderName::From => self.from = Some(NameAddr::parse(value)?),
@@ -53,7 +54,7 @@ impl<'a> Core<'a> {
             HeaderName::CallId => self.call_id = Some(check_call_id(value)?),
             HeaderName::CSeq => self.cseq = Some(CSeq::parse(value)?),
             HeaderName::MaxForwards => self.max_forwards = Some(decimal(value).ok_or(MAX_FORWARDS)?),
-            HeaderName::Contact if value == "*" => self.star = if first { true } else { return Err(STAR) },
+            HeaderName::Contact if value == "*" => {}
             HeaderName::Contact
             | HeaderName::Route
             | HeaderName::RecordRoute
@@ -80,6 +81,27 @@ impl<'a> Core<'a> {
             }
             _ => Ok(()),
         }
+    }
+}
+
+impl Seen {
+    /// Takes note of a header field, unless it may not stand beside those before it.
+    pub(crate) fn admit(&mut self, name: HeaderName, value: &str) -> Result<(), Malformed> {
+        let again = self.has(name);
+        if again && name.is_unique() {
+            return Err(TWICE);
+        }
+        let star = name == HeaderName::Contact && value == "*";
+        if name == HeaderName::Contact && again && (star || self.star) {
+            return Err(STAR);
+        }
+        self.bits |= 1 << (name as u8);
+        self.star |= star;
+        Ok(())
+    }
+
+    pub(crate) const fn has(&self, name: HeaderName) -> bool {
+        self.bits & (1 << (name as u8)) != 0
     }
 }
 

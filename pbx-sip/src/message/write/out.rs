@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use super::super::core::Core;
+use super::super::core::{Core, Seen};
 use super::super::limits::{MAX_HEAD, MAX_HEADERS, MAX_MESSAGE};
 use crate::header::lex::{TOKEN, all};
 use crate::header::{HeaderName, Malformed};
@@ -17,10 +17,10 @@ pub enum WriteError {
     /// A text holds CR, LF, NUL or another control character, which could end a line and begin another.
     #[error("a text holds a control character")]
     Control,
-    /// A header field that the writer makes itself, or that may come once, was given again.
-    #[error("a header field that may come once was given twice")]
-    Twice,
-    /// A value would not be parsed again.
+    /// The Content-Length was given: the writer makes it itself.
+    #[error("the Content-Length is not given, it is counted")]
+    ContentLength,
+    /// A value would not be parsed again, or a header field that may come once was given again.
     #[error(transparent)]
     Malformed(#[from] Malformed),
     /// The status is not 100 to 699.
@@ -37,14 +37,14 @@ pub(super) struct Out<'b> {
     bytes: &'b mut Vec<u8>,
     start: usize,
     headers: usize,
-    seen: u64,
+    seen: Seen,
     error: Option<WriteError>,
 }
 
 impl<'b> Out<'b> {
-    pub(super) const fn new(bytes: &'b mut Vec<u8>) -> Self {
+    pub(super) fn new(bytes: &'b mut Vec<u8>) -> Self {
         let start = bytes.len();
-        Self { bytes, start, headers: 0, seen: 0, error: None }
+        Self { bytes, start, headers: 0, seen: Seen::default(), error: None }
     }
 
     /// Keeps the first error; nothing is written after it.
@@ -70,33 +70,38 @@ impl<'b> Out<'b> {
         if let Some(known) = HeaderName::from_text(name) {
             self.check_known(known, value)?;
         }
-        self.push(&[name, ": ", value, "\r\n"])?;
-        self.headers += 1;
-        if self.headers > MAX_HEADERS { Err(WriteError::TooLong) } else { Ok(()) }
+        self.line(name, value)
+    }
+
+    /// A value of a parsed message, unfolded: it was checked, and has control characters only where RFC 3261 lets
+    /// it (behind a backslash in quotes).
+    pub(super) fn echo(&mut self, name: HeaderName, value: &str) -> Result<(), WriteError> {
+        if value.contains(['\r', '\n']) {
+            return Err(WriteError::Control);
+        }
+        self.seen.admit(name, value)?;
+        self.line(name.as_str(), value)
     }
 
     /// A header field that was received and cannot be checked, copied into the answer to a fault.
     pub(super) fn copy(&mut self, name: HeaderName, value: &str) -> Result<(), WriteError> {
         check_text(value)?;
-        self.push(&[name.as_str(), ": ", value, "\r\n"])
+        self.line(name.as_str(), value)
     }
 
     fn check_known(&mut self, name: HeaderName, value: &str) -> Result<(), WriteError> {
-        let bit = 1_u64 << (name as u8);
-        if name == HeaderName::ContentLength || (name.is_unique() && self.seen & bit != 0) {
-            return Err(WriteError::Twice);
+        if name == HeaderName::ContentLength {
+            return Err(WriteError::ContentLength);
         }
-        // Two lines of Contact where one is `*` are told apart by the parser alone.
-        Core::default().take(name, value)?;
-        self.seen |= bit;
-        Ok(())
+        self.seen.admit(name, value)?;
+        Ok(Core::default().take(name, value)?)
     }
 
     /// RFC 3261 section 8.1.1.6: 70 unless the caller counts.
     pub(super) fn default_max_forwards(&mut self) -> Result<(), WriteError> {
-        match self.seen & (1 << (HeaderName::MaxForwards as u8)) {
-            0 => self.header(HeaderName::MaxForwards.as_str(), "70"),
-            _ => Ok(()),
+        match self.seen.has(HeaderName::MaxForwards) {
+            true => Ok(()),
+            false => self.header(HeaderName::MaxForwards.as_str(), "70"),
         }
     }
 
@@ -119,12 +124,17 @@ impl<'b> Out<'b> {
         // Writing to a Vec cannot fail.
         write!(self.bytes, "Content-Length: {}\r\n\r\n", body.len()).map_err(|_| WriteError::TooLong)?;
         let head = self.bytes.len() - self.start;
-        // Content-Length is the one header more.
+        // Content-Length is one header field more.
         if head > MAX_HEAD || head + body.len() > MAX_MESSAGE || self.headers >= MAX_HEADERS {
             return Err(WriteError::TooLong);
         }
         self.bytes.extend_from_slice(body);
         Ok(())
+    }
+
+    fn line(&mut self, name: &str, value: &str) -> Result<(), WriteError> {
+        self.headers += 1;
+        self.push(&[name, ": ", value, "\r\n"])
     }
 
     fn push(&mut self, parts: &[&str]) -> Result<(), WriteError> {
