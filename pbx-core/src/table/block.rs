@@ -4,13 +4,15 @@ use core::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
+use super::clock::Clock;
 use super::key::Key;
-use super::layout::{HEADER, LINE, Layout, Place, TABLE_HEAD, WindowsId, Words};
+use super::layout::{HEADER, LINE, Layout, Place, RatesId, TABLE_HEAD, WindowsId, Words};
+use super::rates::Rates;
 use super::windows::Windows;
 use crate::time::{Mono, Now};
 
 /// "PBXTABLE" in ASCII: what memory of ours begins with.
-const MAGIC: u64 = u64::from_be_bytes(*b"PBXTABLE");
+pub(super) const MAGIC: u64 = u64::from_be_bytes(*b"PBXTABLE");
 /// Version of how tables are laid out and what their words mean.
 const VERSION: u32 = 1;
 /// Times are 40 bits of milliseconds; the largest is no time.
@@ -27,9 +29,10 @@ pub(super) enum Head {
     Boot,
     /// What is added to the milliseconds of `now.mono` to give ticks.
     Offset,
-    /// The last mono and wall seen, in milliseconds.
-    LastMono,
-    LastWall,
+    /// The last tick seen.
+    LastTick,
+    /// How many milliseconds civil time was ahead of the ticks then.
+    WallLead,
 }
 
 /// Why memory cannot be used as a block.
@@ -94,8 +97,7 @@ impl Block {
         block.head(Head::Layout).store(layout.digest(), SeqCst);
         block.head(Head::Secret0).store(low, SeqCst);
         block.head(Head::Secret1).store(high, SeqCst);
-        block.head(Head::Boot).store(boot, SeqCst);
-        block.refresh(now);
+        block.start_clock(boot, now);
         // Last, so that memory whose making was cut short is not taken for a block.
         block.head(Head::Magic).store(MAGIC, SeqCst);
         Ok(block)
@@ -110,14 +112,13 @@ impl Block {
     /// A table of exact windows.
     #[must_use]
     pub fn windows(&self, id: WindowsId) -> Windows<'_> {
-        Windows::new(self.area(id.0), id.1)
+        Windows::new(self.area(id.0))
     }
 
-    /// Keeps the clocks in the header up to date, so that a restart can tell how much time has passed. To be
-    /// called at least once a second.
-    pub fn refresh(&self, now: Now) {
-        self.head(Head::LastMono).store(now.mono.as_millis(), SeqCst);
-        self.head(Head::LastWall).store(now.wall.unix_millis().cast_unsigned(), SeqCst);
+    /// A table of packet rates.
+    #[must_use]
+    pub fn rates(&self, id: RatesId) -> Rates<'_> {
+        Rates::new(self.area(id.0))
     }
 
     /// A handle on memory of the right size, whatever is in it.
@@ -132,6 +133,12 @@ impl Block {
         Ok(Self { words: Arc::clone(&words), start, used, secret })
     }
 
+    /// The same block with the secret that its memory holds.
+    pub(super) fn with_own_secret(self) -> Self {
+        let secret = [Head::Secret0, Head::Secret1].map(|word| self.head(word).load(SeqCst));
+        Self { secret, ..self }
+    }
+
     /// The words of the header and the tables.
     pub(super) fn mem(&self) -> &[AtomicU64] {
         let memory: &[AtomicU64] = (*self.words).as_ref();
@@ -140,7 +147,7 @@ impl Block {
 
     #[allow(clippy::indexing_slicing, reason = "`over` made sure of the length, which is at least HEADER")]
     pub(super) fn head(&self, word: Head) -> &AtomicU64 {
-        const { assert!((Head::LastWall as usize) < HEADER) };
+        const { assert!((Head::WallLead as usize) < HEADER) };
         &self.mem()[word as usize]
     }
 
@@ -148,7 +155,7 @@ impl Block {
         let end = place.at + TABLE_HEAD + place.shape.words();
         let words = self.mem().get(place.at..end).unwrap_or_default();
         let (head, slots) = words.split_at_checked(TABLE_HEAD).unwrap_or_default();
-        Area { head, slots, shape: place.shape, offset: self.head(Head::Offset).load(SeqCst) }
+        Area { head, slots, shape: place.shape, clock: self.clock() }
     }
 }
 
@@ -164,18 +171,18 @@ pub(super) struct Area<'a> {
     pub(super) head: &'a [AtomicU64],
     pub(super) slots: &'a [AtomicU64],
     pub(super) shape: super::slots::Shape,
-    offset: u64,
+    clock: Clock,
 }
 
 impl Area<'_> {
     /// `mono` as ticks of the tables, below [`TICKS`].
     pub(super) fn tick(&self, mono: Mono) -> u64 {
-        mono.as_millis().wrapping_add(self.offset).min(TICKS - 1)
+        self.clock.tick(mono)
     }
 
     /// Back from ticks.
     pub(super) fn mono(&self, tick: u64) -> Mono {
-        Mono::from_millis(tick.wrapping_sub(self.offset))
+        self.clock.mono(tick)
     }
 
     /// Notes that a bucket was full.

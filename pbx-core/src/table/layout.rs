@@ -60,6 +60,8 @@ pub struct Layout {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Windows = 1,
+    Rates = 2,
+    Rates = 2,
 }
 
 /// Where a table stands.
@@ -72,7 +74,11 @@ pub(super) struct Place {
 
 /// A table of windows within a layout.
 #[derive(Clone, Copy, Debug)]
-pub struct WindowsId(pub(super) Place, pub(super) Ring);
+pub struct WindowsId(pub(super) Place);
+
+/// A table of packet rates within a layout.
+#[derive(Clone, Copy, Debug)]
+pub struct RatesId(pub(super) Place);
 
 impl Layout {
     /// No tables yet. `schema` is the embedder's own version of what its tables mean.
@@ -83,7 +89,12 @@ impl Layout {
 
     /// Adds a table of exact windows for about `slots` keys at a time; sizes are rounded up to whole buckets.
     pub fn windows(&mut self, slots: u32, ring: Ring) -> WindowsId {
-        WindowsId(self.place(Kind::Windows, slots, 1 + ring.len()), ring)
+        WindowsId(self.place(Kind::Windows, slots, 1 + ring.len()))
+    }
+
+    /// Adds a table of packet rates for about `slots` keys at a time.
+    pub fn rates(&mut self, slots: u32) -> RatesId {
+        RatesId(self.place(Kind::Rates, slots, 1))
     }
 
     /// Words of memory that a block of this layout needs, with room to begin on a cache line.

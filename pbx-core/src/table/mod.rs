@@ -25,12 +25,18 @@
 
 mod atomic;
 mod block;
+mod clock;
 mod key;
 mod layout;
+mod rates;
 mod slots;
+mod snapshot;
 mod windows;
+mod word;
 
 pub use block::{Block, TableError};
+pub use clock::WallJump;
 pub use key::Key;
-pub use layout::{Layout, Ring, WindowsId, Words, heap};
+pub use layout::{Layout, RatesId, Ring, WindowsId, Words, heap};
+pub use rates::{Hit, Rates};
 pub use windows::{Limit, Peeked, Recorded, Windows};

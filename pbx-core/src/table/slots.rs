@@ -9,7 +9,7 @@
 //! back and searches again. The change word names the pending slot; whoever meets it finishes the insertion, so
 //! a worker that dies in between holds nobody up.
 
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
 use super::atomic::{load, swap};
 use super::key::{Key, PRINT_BITS};
@@ -49,6 +49,11 @@ impl Shape {
         Self { buckets: slots.div_ceil(SLOTS).max(1), payload }
     }
 
+    /// Words a slot has beside its first one.
+    pub(super) const fn payload(self) -> usize {
+        self.payload
+    }
+
     /// Words of all buckets.
     pub(super) const fn words(&self) -> usize {
         self.buckets * self.stride()
@@ -70,6 +75,44 @@ pub(super) struct Slots<'a> {
 impl<'a> Slots<'a> {
     pub(super) const fn new(words: &'a [AtomicU64], shape: Shape) -> Self {
         Self { words, shape }
+    }
+
+    /// Leaves one live slot a key and nothing that another owner wrote. Only while nobody else uses the table.
+    pub(super) fn repair(&self) {
+        (0..self.shape.buckets).for_each(|bucket| self.repair_bucket(bucket));
+    }
+
+    fn repair_bucket(&self, bucket: usize) {
+        let change = self.change(bucket);
+        change.store(load(change) & !PENDING, SeqCst);
+        let own: [usize; SLOTS] = core::array::from_fn(|index| self.own_words(self.slot(bucket, index)));
+        for (index, &words) in own.iter().enumerate() {
+            let slot = self.slot(bucket, index);
+            // The key may have moved during the copying: then the slot with more of it is the later one.
+            let moved = |(other, &more): (usize, &usize)| {
+                more > words && load(self.first(bucket, other)) >> 17 == load(self.first(bucket, index)) >> 17
+            };
+            if words == 0 || own.iter().enumerate().any(moved) {
+                self.free(slot);
+            }
+            self.clear_others(self.slot(bucket, index));
+        }
+    }
+
+    fn clear_others(&self, slot: Slot) {
+        let live = self.is_current(slot);
+        let others = self.payload(slot).iter().filter(|w| !live || load(w) >> 48 != slot.generation);
+        others.for_each(|w| w.store(0, SeqCst));
+    }
+
+    /// How many words of a slot its live owner wrote.
+    fn own_words(&self, slot: Slot) -> usize {
+        let own = self.payload(slot).iter().filter(|w| load(w) >> 48 == slot.generation);
+        if self.is_current(slot) { own.count() } else { 0 }
+    }
+
+    fn slot(&self, bucket: usize, index: usize) -> Slot {
+        Slot { bucket, index, generation: load(self.first(bucket, index)) & GENERATION }
     }
 
     /// The live slot of `key`.

@@ -6,12 +6,11 @@
 //! no window of length T holds more than N.
 
 use core::time::Duration;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
 use super::atomic::{load, raise, swap};
 use super::block::{Area, TICKS};
 use super::key::Key;
-use super::layout::Ring;
 use super::slots::{Slot, Slots};
 use crate::time::{Mono, Now};
 
@@ -67,7 +66,7 @@ pub struct Peeked {
     pub retry_at: Option<Mono>,
 }
 
-/// A table of exact windows. `at_most` of the limits it is asked with counts up to the length of its [`Ring`];
+/// A table of exact windows. `at_most` of the limits it is asked with counts up to the length of its [`Ring`](super::Ring);
 /// a larger one is taken for that length, on the strict side.
 #[derive(Clone, Copy, Debug)]
 pub struct Windows<'a> {
@@ -92,8 +91,8 @@ struct View {
 }
 
 impl<'a> Windows<'a> {
-    pub(super) const fn new(area: Area<'a>, ring: Ring) -> Self {
-        Self { area, slots: Slots::new(area.slots, area.shape), ring: ring.len() }
+    pub(super) const fn new(area: Area<'a>) -> Self {
+        Self { area, slots: Slots::new(area.slots, area.shape), ring: area.shape.payload() - 1 }
     }
 
     /// Records an event of `key` now, unless the window is full.
@@ -245,6 +244,29 @@ impl<'a> Windows<'a> {
         entry >> 48 == slot.generation
             && entry >> 40 & 0xff == self.lap(sequence)
             && previous.is_none_or(|t| entry & TICKS >= t)
+    }
+
+    /// Puts the log of `slot` in order when its words were copied at different moments. The times that are there
+    /// are those of its youngest events: any that is missing was replaced by a younger one.
+    pub(super) fn repair(&self, slot: Slot) {
+        let Some((sequence, entries)) = self.slots.payload(slot).split_first() else { return };
+        let mut times: arrayvec::ArrayVec<u64, 64> = entries
+            .iter()
+            .map(load)
+            .filter(|&e| e >> 48 == slot.generation)
+            .map(|e| e & TICKS)
+            .take(64)
+            .collect();
+        if times.contains(&TOMBSTONE) {
+            return self.slots.free(slot);
+        }
+        times.sort_unstable();
+        sequence.store(slot.generation << 48 | times.len() as u64, SeqCst);
+        let stamps = (0..).zip(&times).map(|(number, &time)| self.stamp(slot, number, time));
+        entries
+            .iter()
+            .zip(stamps.chain(core::iter::repeat(0)))
+            .for_each(|(entry, new)| entry.store(new, SeqCst));
     }
 
     /// The times of the events of a slot, youngest first; `None` when they changed while being read.
