@@ -6,11 +6,16 @@
 #![forbid(unsafe_code)]
 
 mod attempt;
+mod call;
+mod caller_id;
+mod calls;
 pub mod config;
 pub mod country;
 mod decision;
+mod emergency;
 mod explain;
 mod firewall;
+mod frequency;
 pub mod geo;
 pub mod guard;
 mod international;
@@ -20,12 +25,16 @@ mod number_list;
 mod packet;
 pub mod pattern;
 mod registration;
+mod route;
 mod rules;
 pub mod schedule;
 pub mod span;
 pub mod state;
 
 pub use attempt::{Attempt, AuthKind, AuthOutcome, Proof};
+pub use call::{
+    CallDecision, CallEvent, CallRequest, InboundCall, Origin, OutboundCall, PinProof, TrunkChoice,
+};
 pub use config::Config;
 pub use decision::{Block, BlockScope, Decision, Step, StepKind, StepResult, Wire};
 pub use explain::{Explained, ExplainedBlock, ExplainedEvent, ExplainedStep, rfc3339};

@@ -16,6 +16,7 @@ use core::fmt;
 use core::str::FromStr;
 
 use pbx_core::Number;
+use serde::{Deserialize, Serialize};
 
 /// Most significant characters of a pattern, as in the vendor's field.
 const MAX: usize = 31;
@@ -47,7 +48,9 @@ enum Tail {
 }
 
 /// Which family's rules a pattern is read by.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub enum Dialect {
     /// The Yeastar family: no negated sets.

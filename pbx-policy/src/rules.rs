@@ -6,6 +6,7 @@ use core::hash::Hasher;
 use pbx_core::{ConfigErrors, RuleId};
 use siphasher::sip::SipHasher13;
 
+use crate::calls::Calls;
 use crate::config::Config;
 use crate::firewall::{Data, Firewall};
 use crate::registration::Access;
@@ -45,6 +46,7 @@ pub struct Rules {
     version: PolicyVersion,
     pub(crate) firewall: Firewall,
     pub(crate) access: Access,
+    pub(crate) calls: Calls,
 }
 
 impl Rules {
@@ -67,6 +69,7 @@ impl Rules {
             version: PolicyVersion::of(config),
             firewall: Firewall::compile(&config.network, data, &mut errors),
             access: Access::compile(config, &mut errors),
+            calls: Calls::compile(config, &mut errors),
         };
         errors.or(rules)
     }
@@ -80,7 +83,7 @@ impl Rules {
     /// The name of a rule, e.g. `route:International`.
     #[must_use]
     pub fn rule_name(&self, rule: RuleId) -> String {
-        let named = self.firewall.rule_name(rule).or_else(|| self.access.rule_name(rule));
+        let named = self.firewall.rule_name(rule).or_else(|| self.access.rule_name(rule)).or_else(|| self.calls.rule_name(rule));
         named.unwrap_or_else(|| format!("{:?}:{}", rule.kind, rule.index))
     }
 }

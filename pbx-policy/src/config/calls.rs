@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Period;
 use super::access::ExtensionAccess;
+use crate::pattern::Dialect;
 
 /// An extension.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -319,6 +320,8 @@ pub enum RouteFallthrough {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct DiallingConfig {
+    /// Which family's rules patterns are read by.
+    pub dialect: Dialect,
     /// Prefixes that people dial for an outside line: emergency numbers are found behind them, too.
     pub access_prefixes: Vec<String>,
     /// Patterns of feature codes, which are no outbound calls.
@@ -338,6 +341,7 @@ pub struct DiallingConfig {
 impl Default for DiallingConfig {
     fn default() -> Self {
         Self {
+            dialect: Dialect::Yeastar,
             access_prefixes: Vec::new(),
             feature_codes: Vec::new(),
             fallthrough: RouteFallthrough::SkipIneligible,
