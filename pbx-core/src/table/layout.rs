@@ -61,7 +61,6 @@ pub struct Layout {
 pub(super) enum Kind {
     Windows = 1,
     Rates = 2,
-    Rates = 2,
 }
 
 /// Where a table stands.
