@@ -67,6 +67,17 @@ pub(crate) fn all(text: &str, class: u8) -> bool {
     !text.is_empty() && text.bytes().all(|b| is(b, class))
 }
 
+/// Where `byte` first stands in a text.
+pub(crate) fn find(text: &str, byte: u8) -> Option<usize> {
+    memchr::memchr(byte, text.as_bytes())
+}
+
+/// The text before the first `byte` and the text behind it, or all of it.
+pub(crate) fn split(text: &str, byte: u8) -> (&str, Option<&str>) {
+    let parts = find(text, byte).and_then(|at| Some((text.get(..at)?, text.get(at + 1..)?)));
+    parts.map_or((text, None), |(before, behind)| (before, Some(behind)))
+}
+
 /// Whether every `%` is followed by two hexadecimal digits (RFC 3261 section 25.1, `escaped`).
 pub(crate) fn escapes_are_whole(text: &str) -> bool {
     memchr::memchr_iter(b'%', text.as_bytes()).all(|at| {
@@ -147,6 +158,9 @@ impl<'a> Cursor<'a> {
 
     /// Consumes white space and line folds (`SWS`); says whether there were any.
     pub(crate) fn white(&mut self) -> bool {
+        if self.peek().is_none_or(|b| b > b' ') {
+            return false;
+        }
         let mark = self.at;
         loop {
             match self.text.as_bytes().get(self.at..).unwrap_or_default() {

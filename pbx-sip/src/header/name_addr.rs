@@ -13,6 +13,7 @@ pub struct NameAddr<'a> {
     display: &'a str,
     uri: Uri<'a>,
     params: Params<'a>,
+    tag: Option<&'a str>,
 }
 
 impl<'a> NameAddr<'a> {
@@ -39,8 +40,11 @@ impl<'a> NameAddr<'a> {
             bare_uri(cursor)?
         };
         let uri = Uri::parse(uri)?;
-        let params = Params::read(cursor, "tag")?;
-        Ok(Self { text: cursor.since(mark), display, uri, params })
+        let (params, [tag]) = Params::read(cursor, ["tag"])?;
+        if tag == Some("") {
+            return Err(TAG);
+        }
+        Ok(Self { text: cursor.since(mark), display, uri, params, tag })
     }
 
     /// The address as it was received, parameters included.
@@ -69,8 +73,8 @@ impl<'a> NameAddr<'a> {
 
     /// The tag (RFC 3261 section 19.3).
     #[must_use]
-    pub fn tag(&self) -> Option<&'a str> {
-        self.params.get("tag")
+    pub const fn tag(&self) -> Option<&'a str> {
+        self.tag
     }
 
     /// The `expires` parameter of a Contact in seconds, cut to the largest 32-bit number; `None` when it is absent or
@@ -88,6 +92,7 @@ impl<'a> NameAddr<'a> {
 }
 
 const FORM: Malformed = Malformed::new("an address is not of its form", "RFC 3261 20.10");
+const TAG: Malformed = Malformed::new("a tag has no value", "RFC 3261 19.3");
 const ANGLE: Malformed = Malformed::new("a < is never closed", "RFC 3261 25.1");
 const BARE: Malformed = Malformed::new("a URI with ? stands outside of <>", "RFC 3261 20.10");
 
@@ -187,6 +192,7 @@ mod tests {
             "sip:a@b?Route=%3Csip:c%3E",
             "<sip:a@b>;;",
             "<sip:a@b>;tag=",
+            "<sip:a@b>;tag",
             "<sip:a@b>;tag=1;tag=2",
             "<sip:a@b> x",
             "sip:a b@c",

@@ -12,18 +12,23 @@ pub struct Params<'a>(&'a str);
 pub(crate) type Param<'a> = (&'a str, Option<&'a str>);
 
 impl<'a> Params<'a> {
-    /// Reads parameters up to what is none; `once` may not come twice.
-    pub(crate) fn read(cursor: &mut Cursor<'a>, once: &str) -> Result<Self, Malformed> {
+    /// Reads parameters up to what is none, and keeps the values of those named in `wanted`, which may come
+    /// once each; a value is empty when the parameter has none.
+    pub(crate) fn read<const N: usize>(
+        cursor: &mut Cursor<'a>,
+        wanted: [&str; N],
+    ) -> Result<(Self, [Option<&'a str>; N]), Malformed> {
         let mark = cursor.mark();
-        let mut seen = false;
-        while let Some((name, _)) = next(cursor)? {
-            let found = name.eq_ignore_ascii_case(once);
-            if found && seen {
+        let mut found = [None; N];
+        while let Some((name, value)) = next(cursor)? {
+            let place = wanted.iter().position(|w| w.eq_ignore_ascii_case(name));
+            if let Some(kept) = place.and_then(|n| found.get_mut(n))
+                && kept.replace(value.unwrap_or_default()).is_some()
+            {
                 return Err(TWICE);
             }
-            seen |= found;
         }
-        Ok(Self(cursor.since(mark)))
+        Ok((Self(cursor.since(mark)), found))
     }
 
     /// The parameters in order, names as they were written, values with any quotes still on.
@@ -79,7 +84,7 @@ mod tests {
     use super::*;
 
     fn params(text: &str) -> Result<Params<'_>, Malformed> {
-        Params::read(&mut Cursor::new(text), "tag")
+        Params::read(&mut Cursor::new(text), ["tag"]).map(|(params, _)| params)
     }
 
     #[test]
@@ -111,7 +116,7 @@ mod tests {
     #[test]
     fn reading_stops_at_a_comma() {
         let mut cursor = Cursor::new(";a=b , c");
-        assert_eq!(Params::read(&mut cursor, "tag").unwrap().as_str(), ";a=b");
+        assert_eq!(Params::read(&mut cursor, ["a"]).unwrap(), (Params(";a=b"), [Some("b")]));
         assert!(cursor.separator(b','));
     }
 }

@@ -2,9 +2,9 @@
 
 use core::net::IpAddr;
 
-use super::lex::{Cursor, HOST, decimal};
+use super::lex::{Cursor, HOST};
 use super::{Malformed, Params};
-use crate::uri::{Host, PORT, port};
+use crate::uri::{Host, port};
 
 /// One hop of a Via header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +14,9 @@ pub struct Via<'a> {
     host: Host<'a>,
     port: Option<u16>,
     params: Params<'a>,
+    branch: Option<&'a str>,
+    received: Option<IpAddr>,
+    rport: Option<&'a str>,
 }
 
 /// What every branch of RFC 3261 begins with (section 8.1.1.7).
@@ -44,20 +47,11 @@ impl<'a> Via<'a> {
         }
         let host = sent_by(cursor)?;
         let port = if cursor.separator(b':') { Some(port(cursor.run(HOST))?) } else { None };
-        let params = Params::read(cursor, "branch")?;
-        let via = Self { text: cursor.since(mark), transport, host, port, params };
-        via.check()
-    }
-
-    fn check(self) -> Result<Self, Malformed> {
-        let branch = self.branch().map_or(Ok(()), check_branch);
-        let received = self.params.get("received").is_none_or(|t| address(t).is_some());
-        let rport = self.rport().is_none_or(|t| t.is_empty() || decimal::<u16>(t).is_some_and(|p| p > 0));
-        match (received, rport) {
-            (false, _) => Err(RECEIVED),
-            (_, false) => Err(PORT),
-            _ => branch.map(|()| self),
-        }
+        let (params, [branch, received, rport]) = Params::read(cursor, ["branch", "received", "rport"])?;
+        branch.map_or(Ok(()), check_branch)?;
+        rport.filter(|digits| !digits.is_empty()).map_or(Ok(0), self::port)?;
+        let received = received.map(|text| address(text).ok_or(RECEIVED)).transpose()?;
+        Ok(Self { text: cursor.since(mark), transport, host, port, params, branch, received, rport })
     }
 
     /// The value as it was received.
@@ -86,8 +80,8 @@ impl<'a> Via<'a> {
 
     /// What names the transaction (RFC 3261 section 8.1.1.7).
     #[must_use]
-    pub fn branch(&self) -> Option<&'a str> {
-        self.params.get("branch")
+    pub const fn branch(&self) -> Option<&'a str> {
+        self.branch
     }
 
     /// Whether the branch is unique by RFC 3261; otherwise transactions are matched as RFC 2543 had it.
@@ -98,14 +92,14 @@ impl<'a> Via<'a> {
 
     /// Where the message really came from, added by who received it (RFC 3261 section 18.2.1).
     #[must_use]
-    pub fn received(&self) -> Option<IpAddr> {
-        self.params.get("received").and_then(address)
+    pub const fn received(&self) -> Option<IpAddr> {
+        self.received
     }
 
     /// The source port (RFC 3581): empty while it is only asked for.
     #[must_use]
-    pub fn rport(&self) -> Option<&'a str> {
-        self.params.get("rport")
+    pub const fn rport(&self) -> Option<&'a str> {
+        self.rport
     }
 
     /// All parameters.
@@ -117,7 +111,8 @@ impl<'a> Via<'a> {
 
 const FORM: Malformed = Malformed::new("a Via is not of its form", "RFC 3261 20.42");
 const RECEIVED: Malformed = Malformed::new("a received parameter is no address", "RFC 3261 20.42");
-const BRANCH: Malformed = Malformed::new("a branch is nothing but the magic cookie", "RFC 3261 8.1.1.7");
+const BRANCH: Malformed =
+    Malformed::new("a branch is empty or nothing but the magic cookie", "RFC 3261 8.1.1.7");
 
 fn slash(cursor: &mut Cursor<'_>) -> Result<(), Malformed> {
     if cursor.separator(b'/') { Ok(()) } else { Err(FORM) }
@@ -140,7 +135,7 @@ fn is_cookie(text: &str) -> bool {
 
 /// RFC 4475 section 3.2.1: a branch that is the cookie alone names every transaction of its sender.
 fn check_branch(branch: &str) -> Result<(), Malformed> {
-    if is_cookie(branch) { Err(BRANCH) } else { Ok(()) }
+    if branch.is_empty() || is_cookie(branch) { Err(BRANCH) } else { Ok(()) }
 }
 
 /// An address; IPv6 with or without brackets (RFC 5118 section 4.5).
@@ -197,6 +192,7 @@ mod tests {
             "SIP/2.0/UDP host:",
             "SIP/2.0/UDP host;;",
             "SIP/2.0/UDP host;branch=",
+            "SIP/2.0/UDP host;branch",
             "SIP/2.0/UDP host;branch=z9hG4bK",
             "SIP/2.0/UDP host;branch=a;branch=b",
             "SIP/2.0/UDP host;received=junk",

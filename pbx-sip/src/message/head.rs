@@ -70,6 +70,11 @@ impl<'a> Head<'a> {
         let text = core::str::from_utf8(bytes).map_err(|_| TEXT)?;
         let mut head = Self { text, slots: ArrayVec::new(), first: [ABSENT; HeaderName::COUNT] };
         let mut at = 0;
+        // Each line has one CR, at its end: another would be one too many.
+        let returns = memchr_iter(b'\r', bytes).count();
+        if returns != memchr_iter(b'\n', bytes).count() {
+            return Err(LINE_END);
+        }
         for (n, line_feed) in memchr_iter(b'\n', bytes).enumerate() {
             let line = bytes.get(at..line_feed).and_then(|l| l.strip_suffix(b"\r")).ok_or(LINE_END)?;
             match line {
@@ -120,22 +125,19 @@ impl<'a> Head<'a> {
     /// search for the header field is off the common path.
     fn check_characters(&self) -> Result<(), Malformed> {
         let bytes = self.text.as_bytes();
-        let controls = bytes.iter().fold(0_u32, |n, &b| n + u32::from(is_control(b)));
-        let returns = bytes.iter().fold(0_u32, |n, &b| n + u32::from(b == b'\r'));
-        let feeds = bytes.iter().fold(0_u32, |n, &b| n + u32::from(b == b'\n'));
-        if returns != feeds {
-            return Err(LINE_END);
+        // Without branches, so that many bytes are looked at at once.
+        if !bytes.iter().fold(false, |found, &b| found | is_control(b)) {
+            return Ok(());
         }
-        let quoted: usize = match controls {
-            0 => return Ok(()),
-            _ => self.headers().map(|(_, value)| quoted_controls(value)).sum(),
-        };
-        if usize::try_from(controls) == Ok(quoted) { Ok(()) } else { Err(CONTROL) }
+        let controls = bytes.iter().filter(|&&b| is_control(b)).count();
+        let quoted = self.headers().map(|(_, value)| quoted_controls(value)).sum::<usize>();
+        if controls == quoted { Ok(()) } else { Err(CONTROL) }
     }
 
     /// The start line without its line end.
     pub(crate) fn start_line(&self) -> &'a str {
-        self.text.split_once("\r\n").map_or("", |(line, _)| line)
+        let end = memchr(b'\r', self.text.as_bytes()).unwrap_or_default();
+        self.slice(0, end)
     }
 
     /// Names and values in order, as received.
@@ -200,7 +202,7 @@ fn offset(at: usize) -> u16 {
 }
 
 const fn is_control(b: u8) -> bool {
-    (b < b' ' && !matches!(b, b'\t' | b'\r' | b'\n')) || b == 0x7f
+    ((b < b' ') & (b != b'\t') & (b != b'\r') & (b != b'\n')) | (b == 0x7f)
 }
 
 /// How many control characters stand behind a backslash in quotes.

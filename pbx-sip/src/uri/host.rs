@@ -4,7 +4,7 @@ use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::header::Malformed;
-use crate::header::lex::{HOST, all, decimal};
+use crate::header::lex::{HOST, all, decimal, find};
 
 /// The host of a URI or a Via.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub enum Host<'a> {
 }
 
 const HOST_PART: Malformed = Malformed::new("a host is neither name nor address", "RFC 3261 25.1");
-pub(crate) const PORT: Malformed = Malformed::new("a port is not 1 to 65535", "RFC 3261 25.1");
+const PORT: Malformed = Malformed::new("a port is not 1 to 65535", "RFC 3261 25.1");
 
 impl<'a> Host<'a> {
     /// A host name, an IPv4 address, or an IPv6 address in brackets.
@@ -34,7 +34,7 @@ impl<'a> Host<'a> {
         if text.bytes().all(|b| b.is_ascii_digit() || b == b'.') {
             return text.parse().map(Self::V4).map_err(|_| HOST_PART);
         }
-        let labels = !text.starts_with('.') && !text.contains("..");
+        let labels = !text.starts_with('.') && !text.as_bytes().windows(2).any(|pair| pair == b"..");
         if all(text, HOST) && labels { Ok(Self::Name(text)) } else { Err(HOST_PART) }
     }
 
@@ -67,7 +67,7 @@ pub(crate) fn port(text: &str) -> Result<u16, Malformed> {
 
 /// `hostport`: a host and, behind a colon, a port.
 pub(super) fn host_port(text: &str) -> Result<(Host<'_>, Option<u16>), Malformed> {
-    let end = if text.starts_with('[') { text.find(']').map(|at| at + 1) } else { text.find(':') };
+    let end = if text.starts_with('[') { find(text, b']').map(|at| at + 1) } else { find(text, b':') };
     let (host, rest) = text.split_at_checked(end.unwrap_or(text.len())).ok_or(HOST_PART)?;
     let host = Host::parse(host)?;
     match rest.strip_prefix(':') {

@@ -6,10 +6,10 @@ mod host;
 use core::fmt;
 
 pub use host::Host;
-pub(crate) use host::{PORT, port};
+pub(crate) use host::port;
 
 use crate::header::Malformed;
-use crate::header::lex::{URI_HEADER, URI_PARAM, USER, VISIBLE, all, escapes_are_whole, is};
+use crate::header::lex::{URI_HEADER, URI_PARAM, USER, VISIBLE, all, escapes_are_whole, find, is, split};
 use host::host_port;
 
 /// What kind of URI.
@@ -73,8 +73,8 @@ impl<'a> Uri<'a> {
         if text.len() > MAX_URI {
             return Err(LONG);
         }
-        let (scheme, rest) = text.split_once(':').ok_or(FORM)?;
-        let kind = Scheme::parse(scheme)?;
+        let (scheme, rest) = split(text, b':');
+        let (kind, rest) = (Scheme::parse(scheme)?, rest.ok_or(FORM)?);
         let empty = Self {
             text,
             scheme: kind,
@@ -97,15 +97,15 @@ impl<'a> Uri<'a> {
             return Err(ESCAPE);
         }
         // No part but the user has an `@`, so the first one ends it.
-        let rest = match rest.split_once('@') {
-            Some((user, rest)) => {
+        let rest = match split(rest, b'@') {
+            (user, Some(rest)) => {
                 (self.user, self.password) = userinfo(user)?;
                 rest
             }
-            None => rest,
+            (rest, None) => rest,
         };
-        let (rest, headers) = split(rest, '?');
-        let (address, params) = rest.split_at(rest.find(';').unwrap_or(rest.len()));
+        let (rest, headers) = split(rest, b'?');
+        let (address, params) = rest.split_at(find(rest, b';').unwrap_or(rest.len()));
         (self.host, self.port) = host_port(address)?;
         self.params = checked(params, params.split(';').skip(1), URI_PARAM, PARAM)?;
         self.headers = headers.map(|h| checked(h, h.split('&'), URI_HEADER, HEADER)).transpose()?;
@@ -113,7 +113,7 @@ impl<'a> Uri<'a> {
     }
 
     fn tel(mut self, rest: &'a str) -> Result<Self, Malformed> {
-        let (number, params) = rest.split_at(rest.find(';').unwrap_or(rest.len()));
+        let (number, params) = rest.split_at(find(rest, b';').unwrap_or(rest.len()));
         let digit = |b: u8| b.is_ascii_hexdigit() || matches!(b, b'*' | b'#');
         let local = number.strip_prefix('+').unwrap_or(number);
         let fits = local.bytes().all(|b| digit(b) || matches!(b, b'-' | b'.' | b'(' | b')'));
@@ -257,16 +257,13 @@ impl<'a> Scheme<'a> {
     }
 }
 
-fn split(text: &str, at: char) -> (&str, Option<&str>) {
-    text.split_once(at).map_or((text, None), |(a, b)| (a, Some(b)))
-}
-
 fn name_value(text: &str) -> (&str, &str) {
-    text.split_once('=').unwrap_or((text, ""))
+    let (name, value) = split(text, b'=');
+    (name, value.unwrap_or_default())
 }
 
 fn userinfo(text: &str) -> Result<(Option<&str>, Option<&str>), Malformed> {
-    let (user, password) = split(text, ':');
+    let (user, password) = split(text, b':');
     let secret = password.is_none_or(|p| p.bytes().all(|b| is(b, USER) && !matches!(b, b';' | b'?' | b'/')));
     if all(user, USER) && secret { Ok((Some(user), password)) } else { Err(USER_PART) }
 }
@@ -279,7 +276,7 @@ fn checked<'a>(
     otherwise: Malformed,
 ) -> Result<&'a str, Malformed> {
     let fits = |part: &str| {
-        let (name, value) = split(part, '=');
+        let (name, value) = split(part, b'=');
         // A header may be empty behind its =, a parameter may not; `=` itself is in neither class.
         let value_fits = value.is_none_or(|v| (v.is_empty() && class == URI_HEADER) || all(v, class));
         all(name, class) && value_fits
