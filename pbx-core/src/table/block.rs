@@ -4,10 +4,12 @@ use core::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
+use super::atomic::{count, load, raise};
 use super::clock::Clock;
 use super::key::Key;
-use super::layout::{HEADER, LINE, Layout, Place, RatesId, TABLE_HEAD, WindowsId, Words};
+use super::layout::{HEADER, LINE, Layout, Place, RatesId, ReplayId, TABLE_HEAD, WindowsId, Words};
 use super::rates::Rates;
+use super::replay::Replay;
 use super::windows::Windows;
 use crate::time::{Mono, Now};
 
@@ -109,6 +111,12 @@ impl Block {
         Key::new(self.secret, subject)
     }
 
+    /// A table of records.
+    #[must_use]
+    pub fn records(&self, id: super::RecordsId) -> super::Records<'_> {
+        super::Records::new(self.area(id.0))
+    }
+
     /// A table of exact windows.
     #[must_use]
     pub fn windows(&self, id: WindowsId) -> Windows<'_> {
@@ -119,6 +127,12 @@ impl Block {
     #[must_use]
     pub fn rates(&self, id: RatesId) -> Rates<'_> {
         Rates::new(self.area(id.0))
+    }
+
+    /// A table of numbers used once.
+    #[must_use]
+    pub fn replay(&self, id: ReplayId) -> Replay<'_> {
+        Replay::new(self.area(id.0))
     }
 
     /// A handle on memory of the right size, whatever is in it.
@@ -185,9 +199,19 @@ impl Area<'_> {
         self.clock.mono(tick)
     }
 
+    /// The longest window that the table was ever asked with, `window` included: in ticks.
+    pub(super) fn longest(&self, window: u64) -> u64 {
+        let Some(word) = self.head.get(1) else { return window };
+        let longest = load(word);
+        if longest < window {
+            raise(word, window);
+        }
+        longest.max(window)
+    }
+
     /// Notes that a bucket was full.
     pub(super) fn note_pressure(&self) {
-        self.head.first().into_iter().for_each(super::atomic::count);
+        self.head.first().into_iter().for_each(count);
     }
 
     /// How often a bucket was full.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+use super::replay;
 use super::slots::Shape;
 
 /// Memory for a block: heap ([`heap`]), shared memory, a mapped file.
@@ -59,8 +60,10 @@ pub struct Layout {
 /// What the words of a table mean. The numbers are part of the layout's digest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
+    Records = 32,
     Windows = 1,
     Rates = 2,
+    Replay = 3,
 }
 
 /// Where a table stands.
@@ -79,6 +82,14 @@ pub struct WindowsId(pub(super) Place);
 #[derive(Clone, Copy, Debug)]
 pub struct RatesId(pub(super) Place);
 
+/// A table of numbers used once within a layout.
+#[derive(Clone, Copy, Debug)]
+pub struct ReplayId(pub(super) Place);
+
+/// A table of records within a layout.
+#[derive(Clone, Copy, Debug)]
+pub struct RecordsId(pub(super) Place);
+
 impl Layout {
     /// No tables yet. `schema` is the embedder's own version of what its tables mean.
     #[must_use]
@@ -94,6 +105,17 @@ impl Layout {
     /// Adds a table of packet rates for about `slots` keys at a time.
     pub fn rates(&mut self, slots: u32) -> RatesId {
         RatesId(self.place(Kind::Rates, slots, 1))
+    }
+
+    /// Adds a table of numbers used once for about `slots` keys at a time.
+    pub fn replay(&mut self, slots: u32) -> ReplayId {
+        ReplayId(self.place(Kind::Replay, slots, replay::PAYLOAD))
+    }
+
+    /// Adds a table of records of `width` values (at most [`RECORD`](super::RECORD)) for about `slots` keys at a
+    /// time.
+    pub fn records(&mut self, slots: u32, width: usize) -> RecordsId {
+        RecordsId(self.place(Kind::Records, slots, 1 + width.min(super::RECORD)))
     }
 
     /// Words of memory that a block of this layout needs, with room to begin on a cache line.

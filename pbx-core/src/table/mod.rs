@@ -26,9 +26,13 @@
 mod atomic;
 mod block;
 mod clock;
+#[cfg(test)]
+mod fixture;
 mod key;
 mod layout;
 mod rates;
+mod records;
+mod replay;
 mod slots;
 mod snapshot;
 mod windows;
@@ -37,6 +41,8 @@ mod word;
 pub use block::{Block, TableError};
 pub use clock::WallJump;
 pub use key::Key;
-pub use layout::{Layout, RatesId, Ring, WindowsId, Words, heap};
+pub use layout::{Layout, RatesId, RecordsId, ReplayId, Ring, WindowsId, Words, heap};
+pub use records::{Entered, RECORD, Record, Records};
 pub use rates::{Hit, Rates};
+pub use replay::{Accepted, Replay};
 pub use windows::{Limit, Peeked, Recorded, Windows};

@@ -86,7 +86,8 @@ impl Block {
         let slots = Slots::new(area.slots, area.shape);
         slots.repair();
         match kind {
-            Kind::Rates => {}
+            Kind::Rates | Kind::Replay => {}
+            Kind::Records => slots.live().for_each(|slot| super::Records::new(area).repair(slot)),
             Kind::Windows => slots.live().for_each(|slot| Windows::new(area).repair(slot)),
         }
     }
@@ -121,4 +122,217 @@ fn checksum(bytes: &[u8]) -> u64 {
     let mut hasher = SipHasher13::new();
     hasher.write(bytes);
     hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::table::layout::TABLE_HEAD;
+    use crate::table::{Limit, Peeked, Recorded, Ring, WindowsId, heap};
+    use crate::time::{Mono, Wall};
+    use core::time::Duration;
+    use proptest::prelude::*;
+
+    const LIMIT: Limit = Limit { at_most: 6, per: Duration::from_secs(60) };
+
+    fn layout() -> (Layout, WindowsId) {
+        let mut layout = Layout::new(1);
+        let id = layout.windows(8, Ring::R8);
+        (layout, id)
+    }
+
+    fn at(ms: u64) -> Now {
+        Now::new(Mono::from_millis(1_000_000 + ms), Wall::from_unix_millis(1_700_000_000_000 + ms as i64))
+    }
+
+    /// The same civil time in another run of the machine.
+    fn rebooted(now: Now) -> Now {
+        Now::new(Mono::from_millis(now.mono.as_millis() - 993_000), now.wall)
+    }
+
+    fn block() -> (Layout, WindowsId, Block, Words) {
+        let (layout, id) = layout();
+        let words = heap(layout.words());
+        let block = Block::create(words.clone(), &layout, [9; 16], 1, at(0)).unwrap();
+        (layout, id, block, words)
+    }
+
+    /// How many of `tries` pass now.
+    fn pass(block: &Block, id: WindowsId, subject: &[u8], tries: u32, now: Now) -> u32 {
+        let counted = |_: &u32| {
+            matches!(block.windows(id).record(block.key(subject), LIMIT, now), Recorded::Counted { .. })
+        };
+        (0..tries).filter(counted).count() as u32
+    }
+
+    fn content(words: &Words) -> Vec<u64> {
+        (**words).as_ref().iter().map(|w| w.load(SeqCst)).collect()
+    }
+
+    #[test]
+    fn another_handle_on_the_same_memory_counts_on() {
+        let (layout, id, block, words) = block();
+        assert_eq!(pass(&block, id, b"a", 4, at(0)), 4);
+        let before = content(&words);
+        let other = Block::attach(words.clone(), &layout, 1, at(1_000)).unwrap();
+        assert_eq!(content(&words), before, "others may be at work");
+        assert_eq!(pass(&other, id, b"a", 9, at(1_000)), 2);
+        assert_eq!(pass(&block, id, b"a", 1, at(1_000)), 0);
+    }
+
+    #[test]
+    fn memory_of_an_earlier_run_counts_on_where_that_stopped() {
+        let (layout, id, block, words) = block();
+        assert_eq!(pass(&block, id, b"a", 6, at(0)), 6);
+        assert_eq!(block.refresh(at(500)), None);
+        drop(block);
+        let block = Block::attach(words, &layout, 2, rebooted(at(59_998))).unwrap();
+        assert_eq!(pass(&block, id, b"a", 1, rebooted(at(59_998))), 0);
+        let key = block.key(b"a");
+        let full = Peeked { used: 6, retry_at: Some(rebooted(at(60_000)).mono) };
+        assert_eq!(block.windows(id).peek(key, LIMIT, rebooted(at(59_999))), full);
+        assert_eq!(pass(&block, id, b"a", 1, rebooted(at(60_000))), 1);
+    }
+
+    #[test]
+    fn memory_that_is_not_ours_is_refused() {
+        let (layout, _, block, words) = block();
+        let attach = |words: Words, layout: &Layout| Block::attach(words, layout, 1, at(0)).map(|_| ());
+        assert_eq!(attach(words.clone(), &layout), Ok(()));
+        assert_eq!(attach(heap(layout.words()), &layout), Err(TableError::Foreign));
+        assert!(matches!(attach(heap(9), &layout), Err(TableError::TooSmall { given: 9, .. })));
+        assert!(matches!(attach(words.clone(), &Layout::new(2)), Err(TableError::Version { .. })));
+        assert_eq!(attach(words.clone(), &Layout::new(1)), Err(TableError::Layout));
+        block.head(Head::Magic).store(0, SeqCst);
+        assert_eq!(attach(words, &layout), Err(TableError::Foreign));
+    }
+
+    #[test]
+    fn a_restored_block_counts_on() {
+        let (layout, id, block, _) = block();
+        assert_eq!(pass(&block, id, b"a", 4, at(0)), 4);
+        let snapshot = block.snapshot(at(10_000));
+        assert_eq!(pass(&block, id, b"a", 1, at(10_000)), 1);
+        for now in [at(20_000), rebooted(at(20_000))] {
+            let boot = u64::from(now.mono < at(0).mono) + 1;
+            let restored = Block::restore(heap(layout.words()), &layout, &snapshot, boot, now).unwrap();
+            assert_eq!(restored.key(b"a"), block.key(b"a"));
+            assert_eq!(pass(&restored, id, b"a", 9, now), 2);
+            assert_eq!(pass(&restored, id, b"a", 9, now.after(Duration::from_millis(39_999))), 0);
+            assert_eq!(pass(&restored, id, b"a", 9, now.after(Duration::from_secs(40))), 4);
+        }
+    }
+
+    #[test]
+    fn a_snapshot_of_a_restored_block_is_the_same() {
+        let (layout, id, block, _) = block();
+        assert_eq!(pass(&block, id, b"a", 4, at(0)), 4);
+        let first = block.snapshot(at(1));
+        let restored = Block::restore(heap(layout.words()), &layout, &first, 1, at(1)).unwrap();
+        assert_eq!(restored.snapshot(at(1)), first);
+    }
+
+    #[test]
+    fn a_snapshot_with_any_byte_changed_or_missing_is_refused_and_the_memory_left_alone() {
+        let (layout, id, block, _) = block();
+        assert_eq!(pass(&block, id, b"a", 4, at(0)), 4);
+        let good = block.snapshot(at(0));
+        let words = heap(layout.words());
+        let refused = |bytes: &[u8]| Block::restore(words.clone(), &layout, bytes, 1, at(0)).is_err();
+        for i in 0..good.len() {
+            let mut bad = good.clone();
+            bad[i] ^= 0x10;
+            assert!(refused(&bad), "byte {i} changed");
+            assert!(refused(&good[..i]), "cut after {i}");
+        }
+        let mut longer = good.clone();
+        longer.push(0);
+        assert!(refused(&longer));
+        assert!(content(&words).iter().all(|&w| w == 0));
+        assert!(!refused(&good));
+    }
+
+    #[test]
+    fn a_snapshot_of_another_layout_or_version_is_told_apart() {
+        let (_, _, block, _) = block();
+        let snapshot = block.snapshot(at(0));
+        let refused = |layout: &Layout, bytes: &[u8]| {
+            Block::restore(heap(layout.words()), layout, bytes, 1, at(0)).map(|_| ()).unwrap_err()
+        };
+        let mut other = Layout::new(1);
+        other.windows(8, Ring::R16);
+        assert_eq!(refused(&other, &snapshot), TableError::Layout);
+        assert!(matches!(refused(&Layout::new(2), &snapshot), TableError::Version { .. }));
+        assert_eq!(refused(&layout().0, &snapshot[8..]), TableError::Foreign);
+        assert_eq!(refused(&layout().0, &snapshot[..20]), TableError::Damaged);
+    }
+
+    /// What happens to a key: recorded at a time, or forgotten.
+    #[derive(Clone, Debug)]
+    struct Step {
+        key: u8,
+        forget: bool,
+        pause: u64,
+    }
+
+    fn steps(n: usize) -> impl Strategy<Value = Vec<Step>> {
+        let step = (0..10_u8, prop::bool::weighted(0.05), 0..8_000_u64)
+            .prop_map(|(key, forget, pause)| Step { key, forget, pause });
+        prop::collection::vec(step, 0..n)
+    }
+
+    /// Does `step` and notes when `logs` would hold its event.
+    fn run(block: &Block, id: WindowsId, step: &Step, ms: &mut u64, logs: &mut [Vec<u64>; 10]) {
+        *ms += step.pause;
+        let (log, key) = (&mut logs[usize::from(step.key)], block.key(&[step.key]));
+        if step.forget {
+            block.windows(id).forget(key, at(*ms));
+            log.clear();
+        } else if matches!(block.windows(id).record(key, LIMIT, at(*ms)), Recorded::Counted { .. }) {
+            log.push(*ms);
+        }
+    }
+
+    /// Whether the live first words of the only bucket all have different fingerprints.
+    fn no_key_twice(block: &Block) -> bool {
+        let first = block.mem()[HEADER + TABLE_HEAD..].iter().take(8).map(|w| w.load(SeqCst));
+        let mut prints: Vec<u64> = first.filter(|w| w & 1 << 16 != 0).map(|w| w >> 17).collect();
+        prints.sort_unstable();
+        prints.windows(2).all(|w| w[0] != w[1])
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(256))]
+
+        /// Ten keys on one bucket of eight slots, so that keys move while the words are copied. None may pass
+        /// more often after the restoration than its events before the copying leave room for.
+        #[test]
+        fn what_was_recorded_before_the_copying_is_in_the_copy(
+            before in steps(40),
+            during in prop::collection::vec((0..112_usize, steps(4)), 0..20),
+        ) {
+            let (layout, id, block, _) = block();
+            let (mut ms, mut logs) = (0, Default::default());
+            before.iter().for_each(|step| run(&block, id, step, &mut ms, &mut logs));
+            let old = logs.clone();
+            block.note_time(at(ms));
+            let mut bytes = Vec::new();
+            for (i, word) in block.mem().iter().enumerate() {
+                for (_, steps) in during.iter().filter(|(place, _)| *place == i) {
+                    steps.iter().for_each(|step| run(&block, id, step, &mut ms, &mut logs));
+                }
+                bytes.extend(word.load(SeqCst).to_le_bytes());
+            }
+            bytes.extend(checksum(&bytes).to_le_bytes());
+
+            let restored = Block::restore(heap(layout.words()), &layout, &bytes, 1, at(ms)).unwrap();
+            prop_assert!(no_key_twice(&restored));
+            for (key, log) in old.iter().enumerate() {
+                let forgotten = during.iter().flat_map(|(_, s)| s).any(|s| s.forget && usize::from(s.key) == key);
+                let inside = log.iter().filter(|&&t| t + 60_000 > ms).count() as u32;
+                let passed = pass(&restored, id, &[key as u8], 9, at(ms));
+                prop_assert!(forgotten || passed <= 6 - inside, "key {key}: {passed} besides {inside}");
+            }
+        }
+    }
 }
