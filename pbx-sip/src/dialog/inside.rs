@@ -179,7 +179,7 @@ impl Endpoint {
             Failure::TimedOut => End::TimedOut,
             Failure::Transport => End::TransportFailed,
         };
-        if matches!(dialog.phase, Phase::Calling { client: begun } if begun == client) {
+        if dialog.is_begun_by(client) {
             self.end_dialog(key, end, None);
             return;
         }
@@ -193,9 +193,15 @@ impl Endpoint {
     /// A challenge was never answered.
     pub(crate) fn challenge_lapsed(&mut self, client: Key, status: u16) {
         let Some(key) = self.clients.get(client).and_then(|tx| tx.dialog) else { return };
-        let phase = self.dialogs.get(key).map(|dialog| &dialog.phase);
-        if matches!(phase, Some(Phase::Calling { client: begun }) if *begun == client) {
+        if self.dialogs.get(key).is_some_and(|dialog| dialog.is_begun_by(client)) {
             self.end_dialog(key, End::Refused(status), None);
+        }
+    }
+
+    /// Whom we call has rung for too long; a re-INVITE that takes as long is withdrawn and no more.
+    pub(crate) fn call_unanswered(&mut self, client: Key, key: Key) {
+        if self.dialogs.get(key).is_some_and(|dialog| dialog.is_begun_by(client)) {
+            self.end_dialog(key, End::TimedOut, None);
         }
     }
 
@@ -269,6 +275,11 @@ impl Endpoint {
 }
 
 impl Dialog {
+    /// Whether nobody has accepted the INVITE of `client`, which would begin it.
+    fn is_begun_by(&self, client: Key) -> bool {
+        matches!(self.phase, Phase::Calling { client: begun } if begun == client)
+    }
+
     /// Whether neither side has an INVITE that is unanswered or unacknowledged (RFC 3261 section 14.1).
     fn may_invite(&self) -> bool {
         let busy = self.invite_in.is_some() || self.invite_out.is_some();

@@ -434,7 +434,9 @@ impl Endpoint {
             self.client_failed(key, Failure::TimedOut, now);
             self.forget_client(key);
         } else {
+            let dialog = tx.dialog;
             self.send_cancel(key, &Parts::default(), now);
+            dialog.into_iter().for_each(|dialog| self.call_unanswered(key, dialog));
         }
     }
 
