@@ -51,7 +51,9 @@ const fn classes(byte: u8) -> u8 {
         b'[' | b']' => URI_PARAM | URI_HEADER | VALUE | WORD | VISIBLE,
         b'@' => VALUE | WORD | VISIBLE,
         b'<' | b'>' | b'"' | b'\\' | b'{' | b'}' => WORD | VISIBLE,
-        b'#' | b'|' | b'^' => VALUE | VISIBLE,
+        // The grammar wants `%23` in a user part, but phones send feature codes such as `*98#` as they are.
+        b'#' => USER | VALUE | VISIBLE,
+        b'|' | b'^' => VALUE | VISIBLE,
         0x80.. => VISIBLE,
         _ => 0,
     }

@@ -163,7 +163,7 @@ impl HeaderName {
         }
     }
 
-    /// The names of that length, the frequent ones first: at most nine comparisons classify a header.
+    /// The names of that length, the frequent ones first: at most seven comparisons classify a header field.
     const fn of_length(len: usize) -> &'static [Self] {
         match len {
             2 => &[Self::To],

@@ -1,6 +1,7 @@
 //! When two URIs are the same (RFC 3261 section 19.1.4, RFC 3966 section 4).
 
 use core::fmt::Write as _;
+use std::borrow::Cow;
 
 use super::{Host, Scheme, Uri};
 use crate::header::lex::USER;
@@ -93,9 +94,19 @@ fn units(text: &str) -> impl Iterator<Item = (u8, bool)> {
     })
 }
 
+/// `#` is in no set of the RFC, but users have it.
 const fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()
-        || matches!(byte, b'-' | b'_' | b'.' | b'!' | b'~' | b'*' | b'\'' | b'(' | b')')
+        || matches!(byte, b'-' | b'_' | b'.' | b'!' | b'~' | b'*' | b'\'' | b'(' | b')' | b'#')
+}
+
+/// A text without its escapes; `None` when that is not UTF-8.
+pub(super) fn unescape(text: &str) -> Option<Cow<'_, str>> {
+    if !text.contains('%') {
+        return Some(Cow::Borrowed(text));
+    }
+    let bytes = units(text).map(|(byte, _)| byte).collect();
+    String::from_utf8(bytes).ok().map(Cow::Owned)
 }
 
 pub(super) fn address_of_record(uri: &Uri<'_>) -> Option<String> {
@@ -190,6 +201,7 @@ mod tests {
         assert_ne!(aor("sip:a%3Bb@c"), aor("sip:a;b@c"));
         assert_eq!(aor("sip:%3b@c"), aor("sip:%3B@c"));
         assert_eq!(aor("sip:[2001:DB8:0::1]"), Some("sip:[2001:db8::1]".to_owned()));
+        assert_eq!(aor("sip:*98#@c"), aor("sip:*98%23@c"));
         assert_ne!(aor("sip:a@b"), aor("sips:a@b"));
         assert_ne!(aor("sip:c"), aor("sip:a@c"));
         assert_eq!(aor("tel:+1"), None);

@@ -4,7 +4,7 @@ use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::header::Malformed;
-use crate::header::lex::{HOST, all, decimal, find};
+use crate::header::lex::{HOST, decimal, find, is};
 
 /// The host of a URI or a Via.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,11 +31,17 @@ impl<'a> Host<'a> {
             let address = inner.strip_suffix(']').and_then(|t| t.parse().ok());
             return address.map(Self::V6).ok_or(HOST_PART);
         }
+        // Figures and dots alone are an address or nothing: a name that looks like one would fool somebody.
         if text.bytes().all(|b| b.is_ascii_digit() || b == b'.') {
             return text.parse().map(Self::V4).map_err(|_| HOST_PART);
         }
-        let labels = !text.starts_with('.') && !text.as_bytes().windows(2).any(|pair| pair == b"..");
-        if all(text, HOST) && labels { Ok(Self::Name(text)) } else { Err(HOST_PART) }
+        let mut before = b'.';
+        let labels = text.bytes().all(|b| {
+            let fits = is(b, HOST) && !(b == b'.' && before == b'.');
+            before = b;
+            fits
+        });
+        if labels { Ok(Self::Name(text)) } else { Err(HOST_PART) }
     }
 
     /// The address, when it is one.

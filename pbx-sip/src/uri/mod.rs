@@ -4,6 +4,7 @@ mod compare;
 mod host;
 
 use core::fmt;
+use std::borrow::Cow;
 
 pub use host::Host;
 pub(crate) use host::port;
@@ -146,6 +147,19 @@ impl<'a> Uri<'a> {
     #[must_use]
     pub const fn user(&self) -> Option<&'a str> {
         self.user
+    }
+
+    /// The user part with its escapes replaced by what they mean, once; `None` when there is none or it is not
+    /// UTF-8. It may hold any character, NUL and line ends included: fit for comparing and for parsing into a
+    /// stricter type, never for a line of text.
+    ///
+    /// ```
+    /// let uri = pbx_sip::Uri::parse("sip:*98%23@pbx.example.com").unwrap();
+    /// assert_eq!(uri.decoded_user().unwrap(), "*98#");
+    /// ```
+    #[must_use]
+    pub fn decoded_user(&self) -> Option<Cow<'a, str>> {
+        self.user.and_then(compare::unescape)
     }
 
     /// The password, which nobody should send (RFC 3261 section 19.1.1).
@@ -367,6 +381,16 @@ mod tests {
         assert_eq!(Uri::parse(&format!("sip:{}", "a".repeat(MAX_URI))), Err(LONG));
         assert!(Uri::parse(&format!("sip:a{}", ";b".repeat(MAX_PARTS))).is_ok());
         assert_eq!(Uri::parse(&format!("sip:a{}", ";b".repeat(MAX_PARTS + 1))), Err(MANY));
+    }
+
+    #[test]
+    fn rfc_4475_3_1_1_3_escapes_are_replaced_once() {
+        let decoded = |text| Uri::parse(text).unwrap().decoded_user().map(Cow::into_owned);
+        assert_eq!(decoded("sip:sips%3Auser%40example.com@a").as_deref(), Some("sips:user@example.com"));
+        assert_eq!(decoded("sip:value%2541@a").as_deref(), Some("value%41"));
+        assert_eq!(decoded("sip:%C3%BC@a").as_deref(), Some("ü"));
+        assert_eq!(decoded("sip:%ff@a"), None);
+        assert_eq!(decoded("sip:a"), None);
     }
 
     #[test]

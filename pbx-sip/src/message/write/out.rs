@@ -76,7 +76,7 @@ impl<'b> Out<'b> {
     /// A value of a parsed message, unfolded: it was checked, and has control characters only where RFC 3261 lets
     /// it (behind a backslash in quotes).
     pub(super) fn echo(&mut self, name: HeaderName, value: &str) -> Result<(), WriteError> {
-        if value.contains(['\r', '\n']) {
+        if memchr::memchr2(b'\r', b'\n', value.as_bytes()).is_some() {
             return Err(WriteError::Control);
         }
         self.seen.admit(name, value)?;
