@@ -218,12 +218,24 @@ impl<'a> Slots<'a> {
                 }
                 let generation = next(slot.generation);
                 if swap(word, first, print << 17 | generation) {
-                    return Taken::Slot(Slot { generation, ..slot });
+                    let slot = Slot { generation, ..slot };
+                    self.clear_namesakes(slot);
+                    return Taken::Slot(slot);
                 }
                 lost = true;
             }
         }
         if lost { Taken::Lost } else { Taken::Full }
+    }
+
+    /// Clears what an owner wrote who had the same generation, 65 535 owners ago.
+    fn clear_namesakes(&self, slot: Slot) {
+        for word in self.payload(slot) {
+            let old = load(word);
+            if old >> 48 == slot.generation {
+                swap(word, old, 0);
+            }
+        }
     }
 
     /// Makes a taken slot visible, or gives it back when an insertion was missed.

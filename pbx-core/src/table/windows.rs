@@ -66,8 +66,8 @@ pub struct Peeked {
     pub retry_at: Option<Mono>,
 }
 
-/// A table of exact windows. `at_most` of the limits it is asked with counts up to the length of its [`Ring`](super::Ring);
-/// a larger one is taken for that length, on the strict side.
+/// A table of exact windows. `at_most` of the limits it is asked with counts up to the length of its
+/// [`Ring`](super::Ring); a larger one is taken for that length, on the strict side.
 #[derive(Clone, Copy, Debug)]
 pub struct Windows<'a> {
     area: Area<'a>,
@@ -97,16 +97,17 @@ impl<'a> Windows<'a> {
 
     /// Records an event of `key` now, unless the window is full.
     ///
-    /// A key that no event was recorded for within `limit.per` may be forgotten to make room, so all limits that
-    /// one table is asked with should have windows of similar length.
+    /// A key is forgotten to make room only when its youngest event is older than the longest window that this
+    /// table was ever asked with, so the windows of one table should be of similar length.
     #[must_use]
     pub fn record(&self, key: Key, limit: Limit, now: Now) -> Recorded {
         let (n, window, tick) = self.terms(limit, now);
         if n == 0 {
             return Recorded::Full { retry_at: Mono::MAX };
         }
+        let keep = self.area.longest(window);
         loop {
-            let close = |slot| self.close(slot, tick, window);
+            let close = |slot| self.close(slot, tick, keep);
             let Some(slot) = self.slots.find_or_insert(key, close, |_| {}) else {
                 self.area.note_pressure();
                 return Recorded::Pressure;
@@ -287,14 +288,17 @@ impl<'a> Windows<'a> {
                 None => break,
             }
         }
-        let unmoved = load(self.sequence_word(slot)?) == view.word && self.slots.is_current(slot);
+        let unmoved = load(self.entry_word(slot, view.sequence)?) == view.entry
+            && load(self.sequence_word(slot)?) == view.word
+            && self.slots.is_current(slot);
         unmoved.then_some(times)
     }
 
     /// How many the window holds with the event just recorded at `at`.
     fn nth(&self, slot: Slot, view: &View, at: u64, window: u64, n: usize) -> u32 {
         let before = (1..n).map_while(|back| self.time_before(slot, view.sequence, back).flatten());
-        let inside = before.take_while(|&t| t + window > at).count();
+        // One that is younger took the place of one that had left the window.
+        let inside = before.take_while(|&t| t <= at && t + window > at).count();
         u32::try_from(inside + 1).unwrap_or(u32::MAX)
     }
 
