@@ -115,6 +115,8 @@ events! {
     WebUserBlocked "web_user_blocked_out" Security Alert;
     /// An address was locked out of a client login.
     ClientUserBlocked "client_user_blocked_out" Security Alert;
+    /// An extension was locked out after wrong PINs.
+    PinBlocked "pin_blocked_out" Security Alert;
     /// An address was locked out of the API.
     ApiBlocked "api_authentication_blocked_out" Security Alert;
     /// A table is full; strangers are held down by tighter limits.

@@ -381,3 +381,160 @@ pub(crate) fn check_name<'a>(
         errors.push(ConfigError::new(format!("{path}.name"), format!("the name {name:?} is taken already")));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pbx_core::{Service, Transport};
+
+    fn data() -> Data {
+        let span = |s: &str, c: &str| (s.parse().unwrap(), c.parse().unwrap());
+        let table = GeoTable::from_spans([span("203.0.113.0/24", "DE"), span("198.51.100.0/24", "AR")]);
+        Data { countries: Some(Arc::new(table)), feeds: BTreeMap::new() }
+    }
+
+    fn compile(toml: &str) -> Result<Firewall, String> {
+        let config: crate::Config = toml::from_str(toml).unwrap();
+        let mut errors = ConfigErrors::new();
+        let firewall = Firewall::compile(&config.network, &data(), &mut errors);
+        errors.or(firewall).map_err(|e| e.to_string())
+    }
+
+    fn packet(addr: &str) -> Packet {
+        Packet::new(Source::new(format!("{addr}:5060").parse().unwrap(), Transport::Tcp))
+            .service(Service::Https)
+    }
+
+    #[test]
+    fn b5_the_first_rule_that_speaks_decides() {
+        let f = compile(
+            "[[network.rule]]\nname = 'one'\nsources = ['203.0.113.7']\nservice = 'ssh'\n\
+             [[network.rule]]\nname = 'net'\naction = 'drop'\nsources = ['203.0.113.0/24']\nservice = 'https'\n\
+             [[network.rule]]\nname = 'late'\nsources = ['203.0.113.7']\nservice = 'https'",
+        )
+        .unwrap();
+        let (rule, action) = f.static_rule(&packet("203.0.113.7")).unwrap();
+        assert_eq!((f.rule_name(rule).as_deref(), action), (Some("static:net"), StaticAction::Drop));
+        let (rule, action) = f.static_rule(&packet("203.0.113.7").service(Service::Ssh)).unwrap();
+        assert_eq!((f.rule_name(rule).as_deref(), action), (Some("static:one"), StaticAction::Accept));
+        assert_eq!(f.static_rule(&packet("203.0.114.7")), None);
+    }
+
+    #[test]
+    fn b5_hardware_is_known_on_the_local_network_only() {
+        let f = compile(
+            "[[network.rule]]\nname = 'phone'\naction = 'reject'\nmac = '00:15:65:01:02:03'\n\
+             [[network.rule]]\nname = 'both'\naction = 'drop'\nmac = '00:15:65:01:02:04'\nsources = ['10.0.0.0/8']",
+        )
+        .unwrap();
+        let (rule, action) = f.static_rule(&packet("10.0.0.1").mac([0, 0x15, 0x65, 1, 2, 3])).unwrap();
+        assert_eq!((rule.index, action), (0, StaticAction::Reject));
+        assert_eq!(
+            f.static_rule(&packet("10.0.0.1")),
+            Some((LAN, StaticAction::Accept)),
+            "no hardware known"
+        );
+        let other = packet("192.0.2.1").mac([0, 0x15, 0x65, 1, 2, 4]);
+        assert_eq!(f.static_rule(&other), None, "address and hardware both have to match");
+    }
+
+    #[test]
+    fn local_networks_come_after_the_rules_and_never_through_the_tunnel() {
+        let f = compile("[[network.rule]]\nname = 'x'\naction = 'drop'\nsources = ['10.6.6.6']").unwrap();
+        assert_eq!(f.static_rule(&packet("10.6.6.6")).unwrap().1, StaticAction::Drop);
+        assert_eq!(f.static_rule(&packet("10.6.6.7")), Some((LAN, StaticAction::Accept)));
+        assert_eq!(f.static_rule(&packet("10.6.6.7").via(Network::Tunnel)), None);
+        assert_eq!(
+            f.static_rule(&packet("203.0.113.1").via(Network::Vpn)),
+            Some((VPN, StaticAction::Accept))
+        );
+    }
+
+    #[test]
+    fn b4_countries() {
+        let f = compile("[network.country]\nenabled = true\nallowed = ['DE']").unwrap();
+        assert!(matches!(f.country(&packet("203.0.113.1")), CountrySays::Passed(Some(_))));
+        assert!(matches!(f.country(&packet("198.51.100.1")), CountrySays::Refused(Reason::SourceCountry, _)));
+        assert!(matches!(
+            f.country(&packet("8.8.8.8")),
+            CountrySays::Refused(Reason::SourceCountryUnknown, None)
+        ));
+        let f = compile("[network.country]\nenabled = true\nunknown = 'allow'").unwrap();
+        assert_eq!(f.country(&packet("8.8.8.8")), CountrySays::Passed(None));
+        assert_eq!(compile("").unwrap().country(&packet("198.51.100.1")), CountrySays::Nothing);
+    }
+
+    #[test]
+    fn b4_vector_12_the_administrator_is_not_locked_out_by_country() {
+        let on = "[network.country]\nenabled = true\nallowed = ['DE']\n";
+        let refused = compile(&format!("network.admin = ['198.51.100.7']\n{on}")).unwrap_err();
+        assert!(
+            refused.contains("network.admin[0]: 198.51.100.7 would be locked out: its country"),
+            "{refused}"
+        );
+        assert!(compile(&format!("network.admin = ['203.0.113.7']\n{on}")).is_ok(), "an allowed country");
+        let unknown = compile(&format!("network.admin = ['8.8.8.8']\n{on}")).unwrap_err();
+        assert!(unknown.contains("its country is not known"), "{unknown}");
+        let rule = "[[network.rule]]\nname = 'me'\nsources = ['198.51.100.7']\n";
+        assert!(compile(&format!("network.admin = ['198.51.100.7']\n{on}{rule}")).is_ok(), "a static accept");
+        let listed = "network.allowed = ['198.51.100.7']\n";
+        assert!(
+            compile(&format!("network.admin = ['198.51.100.7']\n{listed}{on}")).is_ok(),
+            "an allowed address"
+        );
+    }
+
+    #[test]
+    fn b10_dropping_all_needs_a_way_in_for_the_administrator() {
+        let drop = "network.default = 'drop'\nnetwork.admin = ['203.0.113.7']\n";
+        assert!(compile(drop).unwrap_err().contains("the default is to drop"));
+        let ssh = "[[network.rule]]\nname = 'me'\nsources = ['203.0.113.7']\nservice = 'ssh'";
+        assert!(compile(&format!("{drop}{ssh}")).is_ok(), "SSH is a way in");
+        let sip = "[[network.rule]]\nname = 'me'\nsources = ['203.0.113.7']\nservice = 'sip'";
+        assert!(compile(&format!("{drop}{sip}")).is_err(), "SIP is none");
+        let nobody = "network.default = 'drop'\nnetwork.lan = []\nnetwork.management = []";
+        assert!(compile(nobody).unwrap_err().contains("everything would be dropped"));
+    }
+
+    #[test]
+    fn a_database_is_needed_when_the_protection_is_on() {
+        let config: crate::Config = toml::from_str("network.country.enabled = true").unwrap();
+        let mut errors = ConfigErrors::new();
+        let _ = Firewall::compile(&config.network, &Data::default(), &mut errors);
+        assert_eq!(errors.iter().next().unwrap().path(), "network.country.database");
+    }
+
+    #[test]
+    fn every_mistake_is_reported() {
+        let text = compile(
+            "network.lan = ['x']\nnetwork.country.allowed = ['Germany']\n\
+             [[network.rule]]\nname = 'a'\nsources = ['1.2.3.4']\n[[network.rule]]\nname = 'a'\nsources = ['y']\n\
+             [[network.rule]]\nname = 'b'\n[[network.rule]]\nname = 'c'\nmac = 'z'\n[[network.feed]]",
+        )
+        .unwrap_err();
+        for part in [
+            "network.lan[0]",
+            "network.country.allowed[0]: \"Germany\" is no country",
+            "network.rule[1].name: the name \"a\" is taken already",
+            "network.rule[1].sources[0]",
+            "network.rule[2]: the rule names no source",
+            "network.rule[3].mac",
+            "network.feed[0].name",
+        ] {
+            assert!(text.contains(part), "{part}\n{text}");
+        }
+    }
+
+    #[test]
+    fn rules_that_all_overlap_are_bounded() {
+        let rule = |i: usize| StaticRuleConfig {
+            name: i.to_string(),
+            sources: vec![format!("10.{}.{}.0-10.255.255.255", i / 256, i % 256)],
+            ..StaticRuleConfig::default()
+        };
+        let config = NetworkConfig { rules: (0..3_000).map(rule).collect(), ..NetworkConfig::default() };
+        let mut errors = ConfigErrors::new();
+        let _ = Firewall::compile(&config, &Data::default(), &mut errors);
+        assert!(errors.to_string().contains("too many rules speak about the same addresses"), "{errors}");
+    }
+}

@@ -8,7 +8,9 @@ use siphasher::sip::SipHasher13;
 
 use crate::calls::Calls;
 use crate::config::Config;
+use crate::defense::Defence;
 use crate::firewall::{Data, Firewall};
+use crate::lockout::{self, Lockout};
 use crate::registration::Access;
 
 /// A digest of the configuration that rules were compiled from: the same text gives the same version.
@@ -45,6 +47,8 @@ impl fmt::Display for PolicyVersion {
 pub struct Rules {
     version: PolicyVersion,
     pub(crate) firewall: Firewall,
+    pub(crate) defence: Defence,
+    pub(crate) lockout: Lockout,
     pub(crate) access: Access,
     pub(crate) calls: Calls,
 }
@@ -68,6 +72,8 @@ impl Rules {
         let rules = Self {
             version: PolicyVersion::of(config),
             firewall: Firewall::compile(&config.network, data, &mut errors),
+            defence: Defence::compile(&config.network, &mut errors),
+            lockout: Lockout::compile(config, &mut errors),
             access: Access::compile(config, &mut errors),
             calls: Calls::compile(config, &mut errors),
         };
@@ -83,7 +89,13 @@ impl Rules {
     /// The name of a rule, e.g. `route:International`.
     #[must_use]
     pub fn rule_name(&self, rule: RuleId) -> String {
-        let named = self.firewall.rule_name(rule).or_else(|| self.access.rule_name(rule)).or_else(|| self.calls.rule_name(rule));
+        let named = self
+            .firewall
+            .rule_name(rule)
+            .or_else(|| self.defence.rule_name(rule))
+            .or_else(|| lockout::rule_name(rule))
+            .or_else(|| self.access.rule_name(rule))
+            .or_else(|| self.calls.rule_name(rule));
         named.unwrap_or_else(|| format!("{:?}:{}", rule.kind, rule.index))
     }
 }
