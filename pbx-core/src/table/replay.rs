@@ -82,7 +82,8 @@ impl<'a> Replay<'a> {
 
     /// Marks a number in the words of `slot`; `None` when the slot has gone.
     fn mark(&self, slot: Slot, block: u64, bit: u64, end: u64) -> Option<Accepted> {
-        if self.may_be_forgotten(slot, end)? {
+        // A worker that read its clock so long ago that by another's the key is over: it may have been forgotten.
+        if end <= load(self.slots.floor(slot)) {
             return Some(Accepted::TooOld);
         }
         self.keep(slot, end)?;
@@ -105,13 +106,6 @@ impl<'a> Replay<'a> {
                 return self.keep(slot, end).map(|()| Accepted::Fresh);
             }
         }
-    }
-
-    /// Whether the slot is new, and one of its key may have gone before at a time when the key was over: for a
-    /// worker that read its clock long ago.
-    fn may_be_forgotten(&self, slot: Slot, end: u64) -> Option<bool> {
-        let is_new = slot.reads(load(self.end(slot)?)).is_none();
-        Some(is_new && end <= load(self.slots.floor(slot)))
     }
 
     /// Keeps `slot` until `end` at least; `None` when it has gone.
@@ -226,23 +220,21 @@ mod tests {
     }
 
     #[test]
-    fn takeovers_let_no_number_pass_twice_within_its_time() {
-        // Nine keys in one bucket of eight slots; each of a key's rounds begins when the one before is over.
-        for seed in 0..10 {
+    fn takeovers_let_no_number_pass_twice() {
+        // Sixteen keys in one bucket of eight slots; each round begins when the keys of the one before are over,
+        // and some threads are rounds behind.
+        let rounds = (0..60_u32).flat_map(|round| (0..16).map(move |i| (round, (round * 5 + i) % 16)));
+        let rounds = Vec::from_iter(rounds);
+        for seed in 0..20 {
             let (block, id) = replay(8);
-            let won = together(seed, |_| {
-                let rounds = (0..20_u32).flat_map(|round| (0..9_u32).map(move |name| (round, name)));
-                let fresh = |&(round, name): &(u32, u32)| {
-                    let now = at(u64::from(round) * 60_000);
-                    block.replay(id).accept(block.key(&name.to_be_bytes()), round, KEEP, now)
-                        == Accepted::Fresh
-                };
-                rounds.filter(fresh).collect::<Vec<_>>()
-            });
-            let all = won.concat();
+            let fresh = |&&(round, name): &&(u32, u32)| {
+                let now = at(u64::from(round) * 60_000);
+                block.replay(id).accept(block.key(&name.to_be_bytes()), round, KEEP, now) == Accepted::Fresh
+            };
+            let all = together(seed, |_| rounds.iter().filter(fresh).collect::<Vec<_>>()).concat();
             let once: BTreeSet<_> = all.iter().collect();
             assert_eq!(all.len(), once.len(), "seed {seed}");
-            assert!(all.len() > 20 * 4, "seed {seed}: {}", all.len());
+            assert!(all.len() > 60, "seed {seed}: {}", all.len());
         }
     }
 
