@@ -127,6 +127,18 @@ impl<'a> Credentials<'a> {
         self.count
     }
 
+    /// The nonce count, as it was sent.
+    #[must_use]
+    pub const fn nc(&self) -> &'a [u8] {
+        self.nc
+    }
+
+    /// The client's nonce, as it was sent.
+    #[must_use]
+    pub const fn cnonce(&self) -> &'a [u8] {
+        self.cnonce
+    }
+
     pub(crate) const fn protection(&self, qop: Qop) -> Protection<'a> {
         Protection { qop, nc: self.nc, cnonce: self.cnonce }
     }

@@ -148,6 +148,13 @@ impl Server {
         })
     }
 
+    /// Whether the nonce of the credentials is one of ours, whatever its age: its sender receives at the address
+    /// it sends from, because that is where the nonce went. It says nothing about the proof.
+    #[must_use]
+    pub fn has_issued(&self, credentials: &Credentials<'_>) -> bool {
+        matches!(self.keys.open(credentials.nonce(), &self.realm), Opened::Genuine(_))
+    }
+
     /// Judges credentials. `ha1` is that of the account they name, `None` when there is none: then a decoy is
     /// verified with the same work, and the outcome is that of a wrong secret. So it is for the HA1 of another
     /// user name. Whether the user may act as the address of record is the caller's to ask.
