@@ -249,6 +249,14 @@ mod tests {
     }
 
     #[test]
+    fn a_shorter_tag_is_outdated_too() {
+        let of = |tag: &str| format!("$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHQ${tag}");
+        let outdated = |tag: &str| PasswordHash::from_phc(&of(tag)).unwrap().is_outdated();
+        assert!(!outdated("nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4"));
+        assert!(outdated("nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu"));
+    }
+
+    #[test]
     fn nobody_has_no_password() {
         assert_eq!(verify("password", None), PasswordOutcome::Wrong);
     }

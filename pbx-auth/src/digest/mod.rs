@@ -29,20 +29,24 @@
 //! ```
 
 mod client;
+mod config;
 mod credentials;
 mod hash;
 mod nonce;
 mod offer;
+mod outcome;
 mod params;
 mod server;
 
 use core::fmt;
 
 pub use client::{Answer, AnswerError, Client};
+pub use config::Config;
 pub use credentials::Credentials;
 pub use hash::{Algorithm, Qop};
+pub use outcome::{Accepted, Outcome};
 pub use params::Malformed;
-pub use server::{Accepted, Challenge, Config, Outcome, Server};
+pub use server::{Challenge, Server};
 
 /// The parts of a request that a digest covers.
 #[derive(Clone, Copy)]

@@ -4,70 +4,18 @@ use core::fmt;
 use core::time::Duration;
 
 use pbx_core::table::{Accepted as Counted, Block, ReplayId};
-use pbx_core::{ConfigError, ConfigErrors, Now, Random};
+use pbx_core::{ConfigErrors, Now, Random};
 use subtle::ConstantTimeEq;
 
 use super::Request;
+use super::config::Config;
 use super::credentials::Credentials;
 use super::hash::{Algorithm, Parameters, Qop, response};
 use super::nonce::{self, Keys, Nonce, Opened};
+use super::outcome::{Accepted, Outcome};
 use super::params::Malformed;
-use crate::credential::{Ha1, is_realm};
+use crate::credential::Ha1;
 use crate::hex;
-
-/// What a [`Server`] asks for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Config {
-    /// The realm: 1 to 128 bytes without quotes, backslashes and control characters. HA1 values hold for one
-    /// realm only.
-    pub realm: String,
-    /// The algorithms to offer. They are offered strongest first whatever their order here.
-    pub algorithms: Vec<Algorithm>,
-    /// The protection to ask for.
-    pub qop: Qop,
-    /// How long a nonce can be used, 10 s to 1 h, whole seconds.
-    ///
-    /// The default of 5 min covers the refreshes of phones behind NAT (every 60 to 180 s) without a second
-    /// round trip, and is all that the table of nonce counts has to remember. A longer one buys little:
-    /// whoever comes later is told `stale` and repeats the request without asking the user.
-    pub nonce_lifetime: Duration,
-}
-
-impl Config {
-    /// SHA-256 and MD5 (RFC 8760), `auth`, nonces of 5 minutes.
-    #[must_use]
-    pub fn new(realm: impl Into<String>) -> Self {
-        Self {
-            realm: realm.into(),
-            algorithms: vec![Algorithm::Sha256, Algorithm::Md5],
-            qop: Qop::Auth,
-            nonce_lifetime: Duration::from_secs(300),
-        }
-    }
-
-    fn lifetime(&self) -> Result<u32, ConfigError> {
-        u32::try_from(self.nonce_lifetime.as_secs()).ok().filter(|s| (10..=3600).contains(s)).ok_or_else(
-            || {
-                ConfigError::new("nonce_lifetime", format!("{:?} is out of range", self.nonce_lifetime))
-                    .instead("write 10 s to 1 h")
-            },
-        )
-    }
-
-    fn offered(&self) -> Result<Vec<Algorithm>, ConfigError> {
-        let offered: Vec<_> = Algorithm::ALL.into_iter().filter(|a| self.algorithms.contains(a)).collect();
-        let none =
-            || ConfigError::new("algorithms", "nothing is offered").instead("name SHA-256, MD5 or both");
-        if offered.is_empty() { Err(none()) } else { Ok(offered) }
-    }
-
-    fn realm(&self) -> Result<String, ConfigError> {
-        is_realm(&self.realm).then(|| self.realm.clone()).ok_or_else(|| {
-            ConfigError::new("realm", format!("{:?} cannot be a realm", self.realm))
-                .instead("write 1 to 128 bytes without quotes, backslashes and control characters")
-        })
-    }
-}
 
 /// Challenges, and verifies the answers.
 ///
@@ -89,8 +37,9 @@ pub struct Server {
 impl Server {
     /// A server that remembers nonce counts in the table `counts` of `block`.
     ///
-    /// `seed` signs the nonces. Draw it anew whenever the table begins empty, or what was used before could be
-    /// used once more; hand the same one to every process that shares the table.
+    /// `seed` signs the nonces. Hand the same one to every process that shares the table, and draw it anew at
+    /// each boot of the machine and whenever the table begins empty: a nonce that outlived the clock it was
+    /// issued by, or the table that remembers its counts, could be used once more.
     ///
     /// # Errors
     /// Everything that is wrong in `config`.
@@ -117,8 +66,8 @@ impl Server {
         })
     }
 
-    /// Signs with a new key from now on; nonces signed with the last one stay good for their lifetime, so
-    /// rotate no more often than that. Change a clone and swap it in.
+    /// Signs with a new key from now on, e.g. once a day; nonces signed with the last one stay good for their
+    /// lifetime, so rotate no more often than that. Change a clone and swap it in.
     pub fn rotate(&mut self, seed: &[u8; 32]) {
         self.keys.rotate(seed);
     }
@@ -298,70 +247,6 @@ impl fmt::Display for Challenge<'_> {
     }
 }
 
-/// What was proved.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Accepted {
-    /// The algorithm of the proof.
-    pub algorithm: Algorithm,
-    /// What it covers.
-    pub qop: Qop,
-}
-
-/// What credentials are worth. It is for the record and the counters; the sender is told no more than a new
-/// challenge and [`is_stale`](Self::is_stale).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Outcome {
-    /// The sender knows the secret and says so for the first time.
-    Right(Accepted),
-    /// The proof is right, but the nonce is too old, not known any more, or the table of counts is full: the
-    /// sender is to try again with a new one. No failure.
-    Stale,
-    /// The proof is wrong, or there is no such account.
-    Wrong,
-    /// The nonce is none of ours.
-    Forged,
-    /// The proof is right and was used before, or its count is so far behind those that were used, or so large
-    /// (over 400 million), that nobody knows.
-    Replay,
-    /// The proof is right, but for another URI.
-    UriMismatch,
-    /// The credentials are for another realm.
-    RealmMismatch,
-    /// Another algorithm than was offered with the nonce.
-    AlgorithmNotOffered,
-    /// Another protection than was offered with the nonce.
-    QopNotOffered,
-    /// The credentials cannot be read.
-    Malformed(Malformed),
-}
-
-impl Outcome {
-    /// Whether the sender proved to know the secret, now.
-    #[must_use]
-    pub const fn is_right(&self) -> bool {
-        matches!(self, Self::Right(_))
-    }
-
-    /// Whether the next challenge says `stale=true` (RFC 7616 3.3).
-    #[must_use]
-    pub const fn is_stale(&self) -> bool {
-        matches!(self, Self::Stale)
-    }
-
-    /// Whether it counts as a failed attempt.
-    #[must_use]
-    pub const fn is_failure(&self) -> bool {
-        !self.is_right() && !self.is_stale()
-    }
-}
-
-impl From<Malformed> for Outcome {
-    fn from(why: Malformed) -> Self {
-        Self::Malformed(why)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use pbx_core::table::{Layout, heap};
@@ -374,23 +259,6 @@ mod tests {
         let counts = layout.replay(8);
         let block = Block::create(heap(layout.words()), &layout, [3; 16], 0, Now::default()).unwrap();
         Server::new(config, &[9; 32], block, counts)
-    }
-
-    #[test]
-    fn all_that_is_wrong_in_a_configuration_is_said() {
-        let config = Config {
-            realm: "a\"b".into(),
-            algorithms: Vec::new(),
-            nonce_lifetime: Duration::from_secs(9),
-            ..Config::new("")
-        };
-        let errors = server(&config).unwrap_err();
-        let paths: Vec<_> = errors.iter().map(ConfigError::path).collect();
-        assert_eq!(paths, ["realm", "algorithms", "nonce_lifetime"]);
-        for (seconds, fits) in [(10, true), (3600, true), (3601, false), (u64::MAX, false)] {
-            let nonce_lifetime = Duration::from_secs(seconds);
-            assert_eq!(server(&Config { nonce_lifetime, ..Config::new("r") }).is_ok(), fits, "{seconds}");
-        }
     }
 
     #[test]
