@@ -41,6 +41,10 @@ use injected::step;
 #[cfg(test)]
 pub(super) mod injected {
     use std::cell::Cell;
+    use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+    use std::sync::Once;
+
+    static SILENCE: Once = Once::new();
 
     thread_local! {
         static CHAOS: Cell<u64> = const { Cell::new(0) };
@@ -48,16 +52,34 @@ pub(super) mod injected {
     }
 
     /// What a thread that dies unwinds with.
-    pub(crate) struct Killed;
+    struct Killed;
 
-    /// From now on this thread yields before about every seventh step.
+    /// From now on this thread yields before about every seventh step; 0 for no more.
     pub(crate) fn chaos(seed: u64) {
-        CHAOS.set(seed | 1);
+        CHAOS.set(seed);
     }
 
-    /// This thread dies before its `n`th step from now, by a panic with [`Killed`]; 0 for never.
-    pub(crate) fn die_before(n: u64) {
+    /// What `f` gives, unless its thread dies before its `n`th atomic step; with 0 it lives.
+    pub(crate) fn dying_before<T>(n: u64, f: impl FnOnce() -> T) -> Option<T> {
+        SILENCE.call_once(silence);
         DIES_IN.set(n);
+        let outcome = catch_unwind(AssertUnwindSafe(f));
+        DIES_IN.set(0);
+        match outcome {
+            Ok(value) => Some(value),
+            Err(death) if death.is::<Killed>() => None,
+            Err(failure) => resume_unwind(failure),
+        }
+    }
+
+    /// Deaths that were ordered are not reported.
+    fn silence() {
+        let report = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            if !info.payload().is::<Killed>() {
+                report(info);
+            }
+        }));
     }
 
     pub(super) fn step() {

@@ -9,14 +9,16 @@
 //! back and searches again. The change word names the pending slot; whoever meets it finishes the insertion, so
 //! a worker that dies in between holds nobody up.
 
-use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+mod repair;
+
+use std::sync::atomic::AtomicU64;
 
 use super::atomic::{load, swap};
 use super::key::{Key, PRINT_BITS};
 use super::layout::LINE;
 
 /// Slots a bucket: as many first words as a cache line holds.
-const SLOTS: usize = LINE;
+pub(super) const SLOTS: usize = LINE;
 /// Where the change word, the floor time and the payload of the first slot stand.
 const CHANGE: usize = SLOTS;
 const FLOOR: usize = SLOTS + 1;
@@ -70,49 +72,18 @@ impl Shape {
 pub(super) struct Slots<'a> {
     words: &'a [AtomicU64],
     shape: Shape,
+    /// The first slot of a bucket that may be taken.
+    from: usize,
 }
 
 impl<'a> Slots<'a> {
     pub(super) const fn new(words: &'a [AtomicU64], shape: Shape) -> Self {
-        Self { words, shape }
+        Self { words, shape, from: 0 }
     }
 
-    /// Leaves one live slot a key and nothing that another owner wrote. Only while nobody else uses the table.
-    pub(super) fn repair(&self) {
-        (0..self.shape.buckets).for_each(|bucket| self.repair_bucket(bucket));
-    }
-
-    fn repair_bucket(&self, bucket: usize) {
-        let change = self.change(bucket);
-        change.store(load(change) & !PENDING, SeqCst);
-        let own: [usize; SLOTS] = core::array::from_fn(|index| self.own_words(self.slot(bucket, index)));
-        for (index, &words) in own.iter().enumerate() {
-            let slot = self.slot(bucket, index);
-            // The key may have moved during the copying: then the slot with more of it is the later one.
-            let moved = |(other, &more): (usize, &usize)| {
-                more > words && load(self.first(bucket, other)) >> 17 == load(self.first(bucket, index)) >> 17
-            };
-            if words == 0 || own.iter().enumerate().any(moved) {
-                self.free(slot);
-            }
-            self.clear_others(self.slot(bucket, index));
-        }
-    }
-
-    fn clear_others(&self, slot: Slot) {
-        let live = self.is_current(slot);
-        let others = self.payload(slot).iter().filter(|w| !live || load(w) >> 48 != slot.generation);
-        others.for_each(|w| w.store(0, SeqCst));
-    }
-
-    /// How many words of a slot its live owner wrote.
-    fn own_words(&self, slot: Slot) -> usize {
-        let own = self.payload(slot).iter().filter(|w| load(w) >> 48 == slot.generation);
-        if self.is_current(slot) { own.count() } else { 0 }
-    }
-
-    fn slot(&self, bucket: usize, index: usize) -> Slot {
-        Slot { bucket, index, generation: load(self.first(bucket, index)) & GENERATION }
+    /// The same, but insertions leave the first `n` slots of each bucket to others.
+    pub(super) const fn leaving(self, n: usize) -> Self {
+        Self { from: n, ..self }
     }
 
     /// The live slot of `key`.
@@ -186,11 +157,19 @@ impl<'a> Slots<'a> {
     /// All live slots, for listing.
     pub(super) fn live(&self) -> impl Iterator<Item = Slot> + use<'a> {
         let this = *self;
-        (0..this.shape.buckets).flat_map(move |bucket| {
-            (0..SLOTS).filter_map(move |index| {
-                let first = load(this.first(bucket, index));
-                (first & LIVE != 0).then_some(Slot { bucket, index, generation: first & GENERATION })
-            })
+        (0..this.shape.buckets).flat_map(move |bucket| this.live_in(bucket))
+    }
+
+    /// All live slots of the bucket of `slot`.
+    pub(super) fn neighbours(&self, slot: Slot) -> impl Iterator<Item = Slot> + use<'a> {
+        self.live_in(slot.bucket)
+    }
+
+    fn live_in(&self, bucket: usize) -> impl Iterator<Item = Slot> + use<'a> {
+        let this = *self;
+        (0..SLOTS).filter_map(move |index| {
+            let first = load(this.first(bucket, index));
+            (first & LIVE != 0).then_some(Slot { bucket, index, generation: first & GENERATION })
         })
     }
 
@@ -209,7 +188,7 @@ impl<'a> Slots<'a> {
     fn take(&self, bucket: usize, print: u64, close: &impl Fn(Slot) -> bool) -> Taken {
         let mut lost = false;
         for live in [false, true] {
-            for index in 0..SLOTS {
+            for index in self.from..SLOTS {
                 let word = self.first(bucket, index);
                 let first = load(word);
                 let slot = Slot { bucket, index, generation: first & GENERATION };

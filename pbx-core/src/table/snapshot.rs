@@ -86,7 +86,7 @@ impl Block {
         let slots = Slots::new(area.slots, area.shape);
         slots.repair();
         match kind {
-            Kind::Rates | Kind::Replay => {}
+            Kind::Rates | Kind::Replay | Kind::Bans => {}
             Kind::Records => slots.live().for_each(|slot| super::Records::new(area).repair(slot)),
             Kind::Windows => slots.live().for_each(|slot| Windows::new(area).repair(slot)),
         }
@@ -127,6 +127,7 @@ fn checksum(bytes: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::table::atomic::injected::dying_before;
     use crate::table::layout::TABLE_HEAD;
     use crate::table::{Limit, Peeked, Recorded, Ring, WindowsId, heap};
     use crate::time::{Mono, Wall};
@@ -267,28 +268,38 @@ mod tests {
         assert_eq!(refused(&layout().0, &snapshot[..20]), TableError::Damaged);
     }
 
-    /// What happens to a key: recorded at a time, or forgotten.
+    /// What happens to a key: recorded at a time, or forgotten, by a worker that may die of it.
     #[derive(Clone, Debug)]
     struct Step {
         key: u8,
         forget: bool,
         pause: u64,
+        dies: u64,
     }
 
     fn steps(n: usize) -> impl Strategy<Value = Vec<Step>> {
-        let step = (0..10_u8, prop::bool::weighted(0.05), 0..8_000_u64)
-            .prop_map(|(key, forget, pause)| Step { key, forget, pause });
+        let pause = prop_oneof![4 => 0..4_000_u64, 1 => 50_000..70_000_u64];
+        let dies = prop_oneof![3 => Just(0), 1 => 1..80_u64];
+        let step = (0..10_u8, prop::bool::weighted(0.05), pause, dies);
+        let step = step.prop_map(|(key, forget, pause, dies)| Step { key, forget, pause, dies });
         prop::collection::vec(step, 0..n)
     }
 
-    /// Does `step` and notes when `logs` would hold its event.
+    /// Places in the memory, half of them among the first words.
+    fn places() -> impl Strategy<Value = usize> {
+        prop_oneof![24..33_usize, 0..112_usize]
+    }
+
+    /// Does `step` and notes in `logs` when its event was recorded.
     fn run(block: &Block, id: WindowsId, step: &Step, ms: &mut u64, logs: &mut [Vec<u64>; 10]) {
         *ms += step.pause;
-        let (log, key) = (&mut logs[usize::from(step.key)], block.key(&[step.key]));
+        let (log, key, table) = (&mut logs[usize::from(step.key)], block.key(&[step.key]), block.windows(id));
         if step.forget {
-            block.windows(id).forget(key, at(*ms));
+            dying_before(step.dies, || table.forget(key, at(*ms)));
             log.clear();
-        } else if matches!(block.windows(id).record(key, LIMIT, at(*ms)), Recorded::Counted { .. }) {
+        } else if let Some(Recorded::Counted { .. }) =
+            dying_before(step.dies, || table.record(key, LIMIT, at(*ms)))
+        {
             log.push(*ms);
         }
     }
@@ -309,7 +320,7 @@ mod tests {
         #[test]
         fn what_was_recorded_before_the_copying_is_in_the_copy(
             before in steps(40),
-            during in prop::collection::vec((0..112_usize, steps(4)), 0..20),
+            during in prop::collection::vec((places(), steps(6)), 0..20),
         ) {
             let (layout, id, block, _) = block();
             let (mut ms, mut logs) = (0, Default::default());
