@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
 use super::atomic::{count, load, raise};
+use super::bans::Bans;
 use super::clock::Clock;
 use super::key::Key;
-use super::layout::{HEADER, LINE, Layout, Place, RatesId, ReplayId, TABLE_HEAD, WindowsId, Words};
+use super::layout::{BansId, HEADER, LINE, Layout, Place, RatesId, ReplayId, TABLE_HEAD, WindowsId, Words};
 use super::rates::Rates;
 use super::replay::Replay;
 use super::windows::Windows;
@@ -133,6 +134,12 @@ impl Block {
     #[must_use]
     pub fn replay(&self, id: ReplayId) -> Replay<'_> {
         Replay::new(self.area(id.0))
+    }
+
+    /// A table of blocks.
+    #[must_use]
+    pub fn bans(&self, id: BansId) -> Bans<'_> {
+        Bans::new(self.area(id.0), id.1)
     }
 
     /// A handle on memory of the right size, whatever is in it.

@@ -19,7 +19,7 @@ pub(super) fn block(layout: &Layout) -> Block {
 pub(super) fn together<T: Send>(seed: u64, work: impl Fn(u64) -> T + Sync) -> Vec<T> {
     let start = Barrier::new(8);
     let run = |thread: u64| {
-        chaos((seed << 3 | thread).wrapping_mul(0x9E37_79B9_7F4A_7C15));
+        chaos((seed << 3 | thread).wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
         start.wait();
         work(thread)
     };

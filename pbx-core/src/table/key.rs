@@ -41,6 +41,16 @@ impl Key {
         Self { place, print }.tagged(u16::MAX)
     }
 
+    /// In words of 48 bits.
+    pub(super) const fn to_words(self) -> [u64; 3] {
+        [self.place >> 16, (self.place & 0xffff) << 32 | self.print >> 32, self.print & 0xffff_ffff]
+    }
+
+    /// Back from [`Key::to_words`].
+    pub(super) const fn from_words([high, middle, low]: [u64; 3]) -> Self {
+        Self { place: high << 16 | middle >> 32, print: middle << 32 | low }
+    }
+
     /// Which of `n` buckets.
     pub(super) fn bucket(self, n: usize) -> usize {
         let wide = u128::from(self.place) * (n as u128);

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+use super::bans;
 use super::replay;
-use super::slots::Shape;
+use super::slots::{SLOTS, Shape};
 
 /// Memory for a block: heap ([`heap`]), shared memory, a mapped file.
 pub type Words = Arc<dyn AsRef<[AtomicU64]> + Send + Sync>;
@@ -64,6 +65,7 @@ pub(super) enum Kind {
     Windows = 1,
     Rates = 2,
     Replay = 3,
+    Bans = 4,
 }
 
 /// Where a table stands.
@@ -89,6 +91,28 @@ pub struct ReplayId(pub(super) Place);
 /// A table of records within a layout.
 #[derive(Clone, Copy, Debug)]
 pub struct RecordsId(pub(super) Place);
+
+/// A table of blocks within a layout.
+#[derive(Clone, Copy, Debug)]
+pub struct BansId(pub(super) Place, pub(super) Keeps);
+
+/// How long a table of blocks keeps its entries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Keeps {
+    /// Until they end. Automatic ones do not get the first `reserved` slots of a bucket.
+    ToTheEnd { reserved: usize },
+    /// Until they end, or until others need the room.
+    ForRoom,
+}
+
+impl Keeps {
+    pub(super) const fn reserved(self) -> usize {
+        match self {
+            Self::ToTheEnd { reserved } => reserved,
+            Self::ForRoom => 0,
+        }
+    }
+}
 
 impl Layout {
     /// No tables yet. `schema` is the embedder's own version of what its tables mean.
@@ -116,6 +140,19 @@ impl Layout {
     /// time.
     pub fn records(&mut self, slots: u32, width: usize) -> RecordsId {
         RecordsId(self.place(Kind::Records, slots, 1 + width.min(super::RECORD)))
+    }
+
+    /// Adds a table of blocks for about `slots` entries that nothing automatic evicts. At least `manual_share`
+    /// percent of the slots are for manual ones.
+    pub fn bans(&mut self, slots: u32, manual_share: u8) -> BansId {
+        let reserved = (usize::from(manual_share.min(100)) * SLOTS).div_ceil(100);
+        BansId(self.place(Kind::Bans, slots, bans::PAYLOAD), Keeps::ToTheEnd { reserved })
+    }
+
+    /// Adds a table of blocks for about `slots` entries where those that end soonest make room for others: for
+    /// sources that have not proved their address.
+    pub fn holds(&mut self, slots: u32) -> BansId {
+        BansId(self.place(Kind::Bans, slots, bans::PAYLOAD), Keeps::ForRoom)
     }
 
     /// Words of memory that a block of this layout needs, with room to begin on a cache line.

@@ -24,6 +24,7 @@
 //! ```
 
 mod atomic;
+mod bans;
 mod block;
 mod clock;
 #[cfg(test)]
@@ -38,11 +39,12 @@ mod snapshot;
 mod windows;
 mod word;
 
+pub use bans::{Ban, Bans, Inserted};
 pub use block::{Block, TableError};
 pub use clock::WallJump;
 pub use key::Key;
-pub use layout::{Layout, RatesId, RecordsId, ReplayId, Ring, WindowsId, Words, heap};
-pub use records::{Entered, RECORD, Record, Records};
+pub use layout::{BansId, Layout, RatesId, RecordsId, ReplayId, Ring, WindowsId, Words, heap};
 pub use rates::{Hit, Rates};
+pub use records::{Entered, RECORD, Record, Records};
 pub use replay::{Accepted, Replay};
 pub use windows::{Limit, Peeked, Recorded, Windows};
