@@ -1,7 +1,8 @@
 //! SIP without I/O: bytes, clocks and random seeds go in; bytes, decisions and events come out.
 //!
-//! [`Message`] reads one message in place, [`Framer`] cuts a stream into messages, [`write`](mod@write) makes new ones.
-//! What cannot be parsed is a [`Fault`] that says whether to answer, to stay silent or to close.
+//! [`Message`] reads one message in place, [`Framer`] cuts a stream into messages, [`write`](mod@write)
+//! makes new ones. What cannot be parsed is a [`Fault`] that says whether to answer, to stay silent or to
+//! close.
 //!
 //! ```
 //! use pbx_sip::{Message, Method};

@@ -8,8 +8,8 @@ use crate::message::{Fault, Head, head_end};
 
 /// Cuts the bytes of one stream into messages. It holds at most one message of the longest length.
 ///
-/// The same index that [`Message::parse`](crate::Message::parse) works with decides where a message ends, so that the two never
-/// disagree.
+/// The same index that [`Message::parse`](crate::Message::parse) works with decides where a message ends,
+/// so that the two never disagree.
 ///
 /// ```
 /// use pbx_sip::{Frame, Framer};
@@ -68,8 +68,8 @@ impl Framer {
         Self::default()
     }
 
-    /// The next frame, taking as much of `input` as that needs. Call it until it returns `None`; `input` is empty
-    /// then. After a [`Frame::Fault`] it takes everything and returns `None`.
+    /// The next frame, taking as much of `input` as that needs. Call it until it returns `None`; `input` is
+    /// empty then. After a [`Frame::Fault`] it takes everything and returns `None`.
     pub fn poll_frame(&mut self, input: &mut &[u8]) -> Option<Frame<'_>> {
         if let State::Closed(_) = self.state {
             *input = &[];

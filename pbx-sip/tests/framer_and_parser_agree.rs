@@ -1,5 +1,5 @@
-//! The framer and the parser never disagree about the end of a message, however a stream is cut into chunks: who can make two
-//! elements disagree about it smuggles requests.
+//! The framer and the parser never disagree about the end of a message, however a stream is cut into
+//! chunks: who can make two elements disagree about it smuggles requests.
 
 use pbx_sip::{Frame, Framer, Message};
 use proptest::collection::vec;

@@ -43,7 +43,8 @@ proptest! {
                 let got = Message::parse(&out).unwrap();
                 prop_assert_eq!(got.as_bytes(), out.as_slice());
                 prop_assert_eq!(got.body(), body.as_slice());
-                let given = headers.iter().map(|(name, value)| (name.as_str(), value.trim_matches([' ', '\t'])));
+                let blank = [' ', '\t'];
+                let given = headers.iter().map(|(name, value)| (name.as_str(), value.trim_matches(blank)));
                 let between: Vec<_> = got.headers().skip(5).take(headers.len()).collect();
                 prop_assert_eq!(between, given.collect::<Vec<_>>());
             }
@@ -51,7 +52,11 @@ proptest! {
     }
 
     #[test]
-    fn a_value_with_a_line_end_is_always_refused(before in "[ -~]{0,9}", end in "[\r\n\u{0}]", after in "[ -~]{0,9}") {
+    fn a_value_with_a_line_end_is_always_refused(
+        before in "[ -~]{0,9}",
+        end in "[\r\n\u{0}]",
+        after in "[ -~]{0,9}",
+    ) {
         let value = format!("{before}{end}{after}");
         let mut out = Vec::new();
         let result = RequestWriter::new(&mut out, &PLAIN).header("X-A", &value).finish("", b"");
@@ -64,7 +69,11 @@ proptest! {
     }
 
     #[test]
-    fn addresses_come_back(display in "\\PC{0,20}", user in "[a-z0-9;/?&=+$,._!~*'()-]{1,12}", tag in "[a-z0-9]{0,8}") {
+    fn addresses_come_back(
+        display in "\\PC{0,20}",
+        user in "[a-z0-9;/?&=+$,._!~*'()-]{1,12}",
+        tag in "[a-z0-9]{0,8}",
+    ) {
         let uri = format!("sip:{user}@example.com");
         let from = name_addr(&display, &uri, &tag).unwrap();
         let mut out = Vec::new();

@@ -1,4 +1,5 @@
-//! `name-addr` and `addr-spec` with parameters: From, To, Contact, Route and their like (RFC 3261 section 20.10).
+//! `name-addr` and `addr-spec` with parameters: From, To, Contact, Route and their like (RFC 3261 section
+//! 20.10).
 
 use std::borrow::Cow;
 
@@ -77,8 +78,8 @@ impl<'a> NameAddr<'a> {
         self.tag
     }
 
-    /// The `expires` parameter of a Contact in seconds, cut to the largest 32-bit number; `None` when it is absent or
-    /// no number.
+    /// The `expires` parameter of a Contact in seconds, cut to the largest 32-bit number; `None` when it is
+    /// absent or no number.
     #[must_use]
     pub fn expires(&self) -> Option<u32> {
         self.params.get("expires").and_then(seconds)
@@ -114,7 +115,8 @@ fn display<'a>(cursor: &mut Cursor<'a>) -> Result<&'a str, Malformed> {
     Ok("")
 }
 
-/// Unquoted display names are ASCII tokens by the grammar, but many clients write names in their own script so.
+/// Unquoted display names are ASCII tokens by the grammar, but many clients write names in their own script
+/// so.
 fn other_script(cursor: &mut Cursor<'_>) -> bool {
     cursor.peek().is_some_and(|b| !b.is_ascii()) && !cursor.run(VISIBLE & !TOKEN).is_empty()
 }

@@ -19,7 +19,8 @@ pub struct Fault<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Action {
-    /// Answer with this status, statelessly: [`ResponseWriter::refuse`](crate::write::ResponseWriter::refuse).
+    /// Answer with this status, statelessly:
+    /// [`ResponseWriter::refuse`](crate::write::ResponseWriter::refuse).
     Respond(u16),
     /// Send nothing: a response, an ACK, nothing that is SIP, or nobody to answer to.
     Drop,
@@ -74,8 +75,8 @@ impl fmt::Display for Fault<'_> {
     }
 }
 
-/// Whether the first line is near enough to a request that its sender understands an answer: `METHOD ... SIP/`. An ACK is
-/// never answered (RFC 3261 section 17.1.1.3).
+/// Whether the first line is near enough to a request that its sender understands an answer: `METHOD ...
+/// SIP/`. An ACK is never answered (RFC 3261 section 17.1.1.3).
 fn is_request(bytes: &[u8]) -> bool {
     let line = bytes.split(|&b| b == b'\n').next().and_then(|l| core::str::from_utf8(l).ok()).unwrap_or("");
     let (method, rest) = line.split_once([' ', '\t']).unwrap_or((line, ""));

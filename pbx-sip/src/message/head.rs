@@ -1,8 +1,9 @@
 //! Where a message and its header fields begin and end: the one index that datagrams and streams share, so
 //! that the two can never disagree about the end of a message (request smuggling).
 //!
-//! The work grows with the bytes alone: each byte is looked at a fixed number of times, a line is classified by at most seven
-//! comparisons, a fold moves one offset, and whatever a view reads again later lies within one value.
+//! The work grows with the bytes alone: each byte is looked at a fixed number of times, a line is
+//! classified by at most seven comparisons, a fold moves one offset, and whatever a view reads again later
+//! lies within one value.
 
 use arrayvec::ArrayVec;
 use memchr::{memchr, memchr_iter, memmem};

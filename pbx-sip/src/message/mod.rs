@@ -20,8 +20,8 @@ use self::core::{Core, NO_CALL_ID, NO_CSEQ, NO_FROM, NO_TO, NO_VIA};
 use crate::header::{CSeq, HeaderName, Malformed, NameAddr, Via, elements, lex, unfold};
 use crate::uri::Uri;
 
-/// How much of a message we take. Real requests stay far below; a sender who goes beyond is answered 513, or loses
-/// the stream.
+/// How much of a message we take. Real requests stay far below; a sender who goes beyond is answered 513,
+/// or loses the stream.
 pub mod limits {
     /// Longest message in bytes, body included: what fits a datagram.
     pub const MAX_MESSAGE: usize = 65_536;
@@ -57,8 +57,8 @@ const BODY: Malformed =
     Malformed::new("the Content-Length is beyond the end of the datagram", "RFC 3261 18.3");
 
 impl<'a> Message<'a> {
-    /// Parses one whole datagram or one message of a [`Framer`](crate::Framer). Bytes of a datagram beyond its
-    /// Content-Length are ignored (RFC 3261 section 18.3).
+    /// Parses one whole datagram or one message of a [`Framer`](crate::Framer). Bytes of a datagram beyond
+    /// its Content-Length are ignored (RFC 3261 section 18.3).
     ///
     /// # Errors
     /// A [`Fault`] that says what is wrong and what to do: respond or drop.
@@ -188,7 +188,8 @@ impl<'a> Message<'a> {
         self.header(HeaderName::Contact) == Some("*")
     }
 
-    /// The Expires header in seconds, cut to the largest 32-bit number; `None` when it is absent or no number.
+    /// The Expires header in seconds, cut to the largest 32-bit number; `None` when it is absent or no
+    /// number.
     #[must_use]
     pub fn expires(&self) -> Option<u32> {
         self.header(HeaderName::Expires).and_then(lex::seconds)
@@ -209,8 +210,8 @@ impl<'a> Message<'a> {
         self.head.all(name).flat_map(|value| elements(value, NameAddr::read)).map_while(Result::ok)
     }
 
-    /// The tokens of all header fields of a name: Require, Supported, Allow and their like. What is no token is
-    /// left out.
+    /// The tokens of all header fields of a name: Require, Supported, Allow and their like. What is no
+    /// token is left out.
     pub fn tokens(&self, name: HeaderName) -> impl Iterator<Item = &'a str> + '_ {
         let tokens = self.head.all(name).flat_map(|value| value.split(',')).map(lex::trim);
         tokens.filter(|t| lex::all(t, lex::TOKEN))

@@ -78,8 +78,8 @@ fn same_text_any_case(a: &str, b: &str) -> bool {
     units(a).map(fold).eq(units(b).map(fold))
 }
 
-/// The characters of a text, and whether each has to stay escaped: an escape of an unreserved character is that
-/// character, an escaped reserved one is not the reserved one.
+/// The characters of a text, and whether each has to stay escaped: an escape of an unreserved character is
+/// that character, an escaped reserved one is not the reserved one.
 fn units(text: &str) -> impl Iterator<Item = (u8, bool)> {
     let mut bytes = text.bytes();
     core::iter::from_fn(move || {

@@ -149,9 +149,9 @@ impl<'a> Uri<'a> {
         self.user
     }
 
-    /// The user part with its escapes replaced by what they mean, once; `None` when there is none or it is not
-    /// UTF-8. It may hold any character, NUL and line ends included: fit for comparing and for parsing into a
-    /// stricter type, never for a line of text.
+    /// The user part with its escapes replaced by what they mean, once; `None` when there is none or it is
+    /// not UTF-8. It may hold any character, NUL and line ends included: fit for comparing and for parsing
+    /// into a stricter type, never for a line of text.
     ///
     /// ```
     /// let uri = pbx_sip::Uri::parse("sip:*98%23@pbx.example.com").unwrap();
@@ -220,8 +220,8 @@ impl<'a> Uri<'a> {
     /// What a registrar keeps bindings under (RFC 3261 section 10.3): scheme, user and host in one spelling,
     /// without port, password, parameters and headers; `None` for a URI that is neither sip nor sips.
     ///
-    /// Equal texts mean equal addresses of record, and unequal ones unequal addresses. It is printable ASCII: what has to
-    /// stay escaped does.
+    /// Equal texts mean equal addresses of record, and unequal ones unequal addresses. It is printable
+    /// ASCII: what has to stay escaped does.
     ///
     /// ```
     /// use pbx_sip::Uri;

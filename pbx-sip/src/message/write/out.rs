@@ -73,8 +73,8 @@ impl<'b> Out<'b> {
         self.line(name, value)
     }
 
-    /// A value of a parsed message, unfolded: it was checked, and has control characters only where RFC 3261 lets
-    /// it (behind a backslash in quotes).
+    /// A value of a parsed message, unfolded: it was checked, and has control characters only where RFC
+    /// 3261 lets it (behind a backslash in quotes).
     pub(super) fn echo(&mut self, name: HeaderName, value: &str) -> Result<(), WriteError> {
         if memchr::memchr2(b'\r', b'\n', value.as_bytes()).is_some() {
             return Err(WriteError::Control);

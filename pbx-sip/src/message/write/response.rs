@@ -118,8 +118,8 @@ fn vias(out: &mut Out<'_>, request: &Message<'_>, reply: &Reply<'_>) -> Result<(
     })
 }
 
-/// The top Via with `received` and `rport` as they are, not as the sender wrote them: whoever believes a forged
-/// `received` sends answers to a stranger.
+/// The top Via with `received` and `rport` as they are, not as the sender wrote them: whoever believes a
+/// forged `received` sends answers to a stranger.
 fn top_via(via: &Via<'_>, reply: &Reply<'_>) -> String {
     let Some(source) = reply.source else { return unfold(via.as_str()).into_owned() };
     let hop = via.as_str().strip_suffix(via.params().as_str()).unwrap_or_default();
