@@ -29,6 +29,9 @@ pub struct Config {
     pub timing: Timing,
     /// Most server transactions at once, and most client transactions. Default 65 536 each.
     pub max_transactions: usize,
+    /// Most bytes of requests that are not answered yet; a request beyond them is refused with 503. Default
+    /// 128 MiB.
+    pub max_request_bytes: usize,
     /// Most server transactions that one address ([`pbx_core::AddrKey`]) may hold. Default 8 192:
     /// a trunk of 50 calls a second holds half of them.
     pub max_transactions_per_source: u32,
@@ -55,6 +58,7 @@ impl Default for Config {
             supported: Vec::new(),
             timing: Timing::default(),
             max_transactions: 65_536,
+            max_request_bytes: 128 << 20,
             max_transactions_per_source: 8_192,
             max_dialogs: 16_384,
             max_queue: 4_096,

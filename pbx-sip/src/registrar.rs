@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 
 use pbx_core::{AddrKey, Mono, Now, Source};
 
-use crate::endpoint::key::{Fingerprint, Fingerprints, Index};
+use crate::endpoint::key::{Fingerprint, Fingerprints, Index, Purpose};
 use crate::transaction::store::{Key, Store};
 
 mod binding;
@@ -245,11 +245,11 @@ impl Registrar {
     }
 
     fn name(&self, aor: &str) -> Fingerprint {
-        self.fingerprints.of(0, &[aor.as_bytes()])
+        self.fingerprints.of(Purpose::Aor, &[aor.as_bytes()])
     }
 
     fn address(&self, address: AddrKey) -> Fingerprint {
-        self.fingerprints.of(1, &[&address.to_bytes()])
+        self.fingerprints.of(Purpose::Source, &[&address.to_bytes()])
     }
 }
 

@@ -80,6 +80,45 @@ fn rfc3261_21_5_4_a_full_endpoint_says_503_and_when_to_come_again_but_not_to_eve
 }
 
 #[test]
+fn a_flood_of_strangers_keeps_no_caller_from_hanging_up() {
+    let mut endpoint = Endpoint::new(small(), [1; 32]).unwrap();
+    let now = start();
+    endpoint.handle_datagram(source(1), invite(1).as_bytes(), now);
+    for n in 0..100 {
+        endpoint.handle_datagram(
+            source(2),
+            format!("{}x", invite(n)).replace("CSeq: 7", "CSeq: x").as_bytes(),
+            now,
+        );
+    }
+    assert_eq!(drain(&mut endpoint), (30, 1), "the refusals of this second are used up");
+    let cancel = invite(1).replace("INVITE", "CANCEL");
+    assert_eq!(endpoint.handle_datagram(source(1), cancel.as_bytes(), now), Handled::Accepted);
+    assert_eq!(drain(&mut endpoint), (2, 1), "200 and 487");
+}
+
+#[test]
+fn requests_that_wait_are_bounded_in_bytes() {
+    let mut endpoint = Endpoint::new(Config { max_request_bytes: 1_000, ..small() }, [1; 32]).unwrap();
+    let now = start();
+    let mut waiting = Vec::new();
+    let mut refused = 0;
+    for n in 0..10 {
+        match endpoint.handle_datagram(source(n), invite(n).as_bytes(), now) {
+            Handled::Accepted => waiting.push(n),
+            other => refused += u32::from(other == Handled::Refused(Refused::Full)),
+        }
+    }
+    assert_eq!((waiting.len(), refused), (1_000 / invite(0).len(), 10 - (1_000 / invite(0).len()) as u32));
+    while let Some(event) = endpoint.poll_event() {
+        let Event::Request { transaction, .. } = event else { continue };
+        endpoint.respond(transaction, 486, &Parts::default(), now).unwrap();
+    }
+    let handled = endpoint.handle_datagram(source(99), invite(99).as_bytes(), now);
+    assert_eq!(handled, Handled::Accepted, "answered requests are not kept");
+}
+
+#[test]
 fn an_embedder_that_does_not_drain_loses_datagrams_and_not_memory() {
     let mut endpoint = Endpoint::new(Config { max_queue: 5, ..small() }, [1; 32]).unwrap();
     let handled: Vec<_> =
@@ -130,7 +169,8 @@ fn load(server_transactions: usize) -> Load {
 /// Handling of time is in portions that the queues have room for; nothing is forgotten.
 #[test]
 fn a_thousand_timers_at_once_come_in_portions() {
-    let config = Config { max_transactions: 5_000, max_transactions_per_source: 5_000, max_queue: 2_000, ..small() };
+    let config =
+        Config { max_transactions: 5_000, max_transactions_per_source: 5_000, max_queue: 2_000, ..small() };
     let mut endpoint = Endpoint::new(config, [1; 32]).unwrap();
     let now = start();
     for n in 0..1_500 {

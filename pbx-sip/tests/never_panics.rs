@@ -23,7 +23,12 @@ enum Step {
     Authorize,
     Acknowledge,
     /// Something that was sent before arrives again, changed at a place.
-    Replay { which: usize, at: usize, byte: u8, host: bool },
+    Replay {
+        which: usize,
+        at: usize,
+        byte: u8,
+        host: bool,
+    },
     Arbitrary(Vec<u8>),
     Wait(u16),
     Settle,
@@ -110,7 +115,8 @@ impl Seen {
             }
             Step::Authorize => {
                 let client = self.clients.pop();
-                let _ = client.map(|c| net.host(0).authorize(c, "Authorization", "Digest username=\"a\"", now));
+                let _ =
+                    client.map(|c| net.host(0).authorize(c, "Authorization", "Digest username=\"a\"", now));
             }
             Step::Acknowledge => {
                 let _ = self.dialogs[0].last().map(|d| net.host(0).acknowledge(*d, &Parts::default()));

@@ -48,7 +48,8 @@ fn contacts(bindings: &[Binding], at: Now) -> Vec<String> {
 #[test]
 fn rfc3261_10_3_bindings_are_added_refreshed_and_removed() {
     let mut r = registrar();
-    let a = register(&mut r, "a", 1, "Contact: <sip:1001@10.0.0.7>;q=0.5\r\nExpires: 600\r\n", now(0)).unwrap();
+    let a =
+        register(&mut r, "a", 1, "Contact: <sip:1001@10.0.0.7>;q=0.5\r\nExpires: 600\r\n", now(0)).unwrap();
     assert_eq!(contacts(&a, now(0)), ["<sip:1001@10.0.0.7>;q=0.500;expires=600"]);
     let b = register(&mut r, "b", 1, "Contact: <sip:1001@10.0.0.8>;expires=300\r\nExpires: 600\r\n", now(10));
     assert_eq!(
@@ -172,7 +173,12 @@ fn the_store_is_bounded() {
     let config = RegistrarConfig { max_aors: 2, max_bindings: 3, ..RegistrarConfig::default() };
     let mut r = Registrar::new(config, [7; 16]);
     for n in 0..4 {
-        let plan = r.plan(&format!("sip:{n}"), &request("a", 1, "Contact: <sip:a@b>\r\n").unwrap(), source(1), now(0));
+        let plan = r.plan(
+            &format!("sip:{n}"),
+            &request("a", 1, "Contact: <sip:a@b>\r\n").unwrap(),
+            source(1),
+            now(0),
+        );
         assert_eq!(plan.as_ref().err(), (n >= 2).then_some(&Refusal::Full));
         let _ = plan.map(|plan| r.commit(&plan, now(0)).unwrap().len());
     }
@@ -206,8 +212,9 @@ struct Step {
 
 fn step() -> impl Strategy<Value = Step> {
     let expires = prop_oneof![Just(0u32), 60u32..200];
-    (0u8..3, 0u8..4, 0u8..2, 1u32..12, expires, 0u64..50)
-        .prop_map(|(aor, device, call_id, seq, expires, wait)| Step { aor, device, call_id, seq, expires, wait })
+    (0u8..3, 0u8..4, 0u8..2, 1u32..12, expires, 0u64..50).prop_map(
+        |(aor, device, call_id, seq, expires, wait)| Step { aor, device, call_id, seq, expires, wait },
+    )
 }
 
 proptest! {

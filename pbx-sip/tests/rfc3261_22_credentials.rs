@@ -49,7 +49,9 @@ fn rfc3261_22_2_a_register_is_repeated_with_credentials() {
     let [Event::Request { transaction, .. }] = net.events(1)[..] else { panic!("it arrives") };
     net.host(1).respond(transaction, 200, &Parts::default(), now).unwrap();
     net.settle();
-    assert!(matches!(net.events(0)[..], [Event::Response { transaction, status: 200, .. }] if transaction == second));
+    assert!(
+        matches!(net.events(0)[..], [Event::Response { transaction, status: 200, .. }] if transaction == second)
+    );
 }
 
 #[test]
@@ -90,11 +92,31 @@ fn rfc3261_22_2_a_request_in_a_dialog_is_repeated_with_its_next_number() {
     let first = challenge(&mut net, 401).unwrap();
     net.host(0).authorize(first, "Authorization", ANSWER, now).unwrap();
     net.settle();
-    let [Event::Request { transaction, dialog: Some(_), .. }] = net.events(1)[..] else { panic!("it arrives") };
+    let [Event::Request { transaction, dialog: Some(_), .. }] = net.events(1)[..] else {
+        panic!("it arrives")
+    };
     net.host(1).respond(transaction, 488, &Parts::default(), now).unwrap();
     net.settle();
     assert!(matches!(net.events(0)[..], [Event::Response { status: 488, .. }]));
     assert!(net.host(0).send(call, pbx_sip::Method::Invite, &Parts::default(), now).is_ok(), "nothing pends");
+}
+
+#[test]
+fn credentials_for_an_info_leave_the_reinvite_alone() {
+    let mut net = Net::new(2, FINE, 1);
+    let call = net.call(0, 1);
+    net.settle();
+    let [Event::Request { transaction, .. }] = net.events(1)[..] else { panic!("an INVITE arrives") };
+    let now = net.now;
+    net.host(1).accept(transaction, &Parts::default(), now).unwrap();
+    net.settle();
+    (0..2).for_each(|host| drop(net.events(host)));
+    net.host(0).send(call, pbx_sip::Method::Info, &Parts::default(), now).unwrap();
+    let info = challenge(&mut net, 401).unwrap();
+    net.host(0).send(call, pbx_sip::Method::Invite, &Parts::default(), now).unwrap();
+    net.host(0).authorize(info, "Authorization", ANSWER, now).unwrap();
+    let again = net.host(0).send(call, pbx_sip::Method::Invite, &Parts::default(), now);
+    assert!(again.is_err(), "the re-INVITE is still unanswered");
 }
 
 #[test]
@@ -151,7 +173,11 @@ fn a_challenge_to_a_bye_is_ignored() {
     net.sent(0);
     net.host(0).hang_up(call, &[], now).unwrap();
     let bye = net.sent(0).pop().unwrap();
-    let headers = bye.split_once("\r\n").unwrap().1.replace("Content-Length", "WWW-Authenticate: Digest\r\nContent-Length");
+    let headers = bye
+        .split_once("\r\n")
+        .unwrap()
+        .1
+        .replace("Content-Length", "WWW-Authenticate: Digest\r\nContent-Length");
     net.inject(0, "192.0.2.2:5060", &format!("SIP/2.0 401 Unauthorized\r\n{headers}"));
     assert!(matches!(net.events(0)[..], [Event::Ended { end: End::HungUp, .. }]));
     assert_eq!(net.sent(0).len(), 0);

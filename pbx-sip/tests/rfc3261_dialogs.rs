@@ -250,7 +250,8 @@ fn rfc3261_13_3_1_3_a_refusal_reaches_the_caller_with_its_headers() {
         net.events(1)[..],
         [Event::Ended { dialog, end: End::Refused(486), .. }] if dialog == callee
     ));
-    let [Event::Ended { dialog, end: End::Refused(486), message: Some(ref message) }] = net.events(0)[..] else {
+    let [Event::Ended { dialog, end: End::Refused(486), message: Some(ref message) }] = net.events(0)[..]
+    else {
         panic!("refused")
     };
     assert_eq!(dialog, caller);
@@ -267,7 +268,8 @@ fn rfc3261_14_a_reinvite_goes_either_way_and_is_acknowledged() {
         let (now, mine, theirs) = (net.now, [caller, callee][who], [callee, caller][who]);
         let sent = net.host(who).send(mine, Method::Invite, &SDP, now).unwrap();
         net.settle();
-        let [Event::Request { transaction, dialog, method: Method::Invite, .. }] = net.events(1 - who)[..] else {
+        let [Event::Request { transaction, dialog, method: Method::Invite, .. }] = net.events(1 - who)[..]
+        else {
             panic!("a re-INVITE arrives")
         };
         assert_eq!(dialog, Some(theirs));
@@ -372,10 +374,9 @@ fn rfc3261_12_2_2_a_request_in_no_dialog_is_refused_with_481() {
     let now = net.now;
     net.host(0).hang_up(caller, &[], now).unwrap();
     let bye = net.sent(0).pop().unwrap();
-    for (what, text) in [
-        ("tag", bye.replace(";tag=", ";tag=x")),
-        ("Call-ID", bye.replace("Call-ID: ", "Call-ID: x")),
-    ] {
+    for (what, text) in
+        [("tag", bye.replace(";tag=", ";tag=x")), ("Call-ID", bye.replace("Call-ID: ", "Call-ID: x"))]
+    {
         let text = text.replace("branch=z9hG4bK", "branch=z9hG4bKother");
         assert_eq!(net.inject(1, "192.0.2.1:5060", &text), Handled::Refused(Refused::NoDialog), "{what}");
     }
@@ -432,7 +433,11 @@ fn rfc3261_9_1_a_peer_that_ignores_the_cancel_is_given_up() {
     let invite = net.sent(0).pop().unwrap();
     let trying = invite.split_once("Contact").unwrap().0.split_once("\r\n").unwrap().1.to_owned();
     net.weather.loss = 100;
-    net.inject(0, "192.0.2.2:5060", &format!("SIP/2.0 100 Trying\r\n{trying}\r\n").replace("Max-Forwards: 70\r\n", ""));
+    net.inject(
+        0,
+        "192.0.2.2:5060",
+        &format!("SIP/2.0 100 Trying\r\n{trying}\r\n").replace("Max-Forwards: 70\r\n", ""),
+    );
     let now = net.now;
     net.host(0).hang_up(caller, &[], now).unwrap();
     net.run(Duration::from_secs(33));

@@ -38,7 +38,9 @@ fn refusal(net: &mut Net, text: &str) -> (Handled, String) {
 fn rfc3581_4_answers_go_to_the_source_and_say_what_it_is() {
     let mut net = one();
     net.inject(0, PHONE, &request("OPTIONS", 1, ""));
-    let [Event::Request { transaction, source, .. }] = net.events(0)[..] else { panic!("an OPTIONS arrives") };
+    let [Event::Request { transaction, source, .. }] = net.events(0)[..] else {
+        panic!("an OPTIONS arrives")
+    };
     assert_eq!(source.to_string(), "198.51.100.7:5062/udp");
     let now = net.now;
     net.host(0).respond(transaction, 200, &Parts::default(), now).unwrap();
@@ -63,7 +65,10 @@ fn rfc3261_17_2_2_a_copy_is_answered_from_the_transaction() {
     let first = net.sent(0);
     assert_eq!(net.inject(0, PHONE, &options), Handled::Repeated);
     assert_eq!((net.sent(0), net.events(0).len()), (first, 0));
-    assert!(net.host(0).respond(transaction, 200, &Parts::default(), now).is_err(), "there is one final response");
+    assert!(
+        net.host(0).respond(transaction, 200, &Parts::default(), now).is_err(),
+        "there is one final response"
+    );
 }
 
 #[test]
@@ -76,6 +81,19 @@ fn rfc3261_8_2_2_2_a_request_that_arrives_on_two_ways_is_merged() {
     assert_eq!(net.inject(0, PHONE, &other_way), Handled::Refused(Refused::Merged));
     assert!(net.sent(0).pop().unwrap().starts_with("SIP/2.0 482 "));
     assert_eq!(net.events(0).len(), 0);
+}
+
+/// RFC 3261 section 22.2 has a client count CSeq up with its credentials; some do not.
+#[test]
+fn rfc3261_8_2_2_2_a_challenged_request_may_come_again() {
+    let mut net = one();
+    let register = request("REGISTER", 1, "");
+    net.inject(0, PHONE, &register);
+    let [Event::Request { transaction, .. }] = net.events(0)[..] else { panic!("a REGISTER arrives") };
+    let now = net.now;
+    net.host(0).respond(transaction, 401, &Parts::default(), now).unwrap();
+    let with_credentials = register.replace("z9hG4bKphone1", "z9hG4bKphone1b");
+    assert_eq!(net.inject(0, PHONE, &with_credentials), Handled::Accepted);
 }
 
 #[test]
@@ -130,7 +148,8 @@ fn rfc3261_17_1_1_3_neither_acks_nor_responses_are_answered() {
     assert_eq!(refusal(&mut net, &ack), (Handled::Dropped(Dropped::NoDialog), String::new()));
     let broken = ack.replace("CSeq: 7 ACK", "CSeq: x ACK");
     assert!(matches!(refusal(&mut net, &broken), (Handled::Malformed(_), answer) if answer.is_empty()));
-    let response = request("INVITE", 1, "").replacen("INVITE sip:2000@192.0.2.1 SIP/2.0", "SIP/2.0 200 OK", 1);
+    let response =
+        request("INVITE", 1, "").replacen("INVITE sip:2000@192.0.2.1 SIP/2.0", "SIP/2.0 200 OK", 1);
     let dropped = (Handled::Dropped(Dropped::NoTransaction), String::new());
     assert_eq!(refusal(&mut net, &response), dropped);
 }
@@ -177,6 +196,16 @@ fn rfc4320_4_2_an_answer_that_comes_too_late_is_not_sent() {
 }
 
 #[test]
+fn nothing_shows_credentials() {
+    let mut net = one();
+    net.inject(0, PHONE, &request("REGISTER", 1, "Authorization: Digest response=\"hunter2\"\r\n"));
+    let events = net.events(0);
+    let parts = [("Authorization", "hunter2")];
+    let shown = format!("{events:?} {:?} {:?}", net.host(0), Parts::headers(&parts));
+    assert!(shown.contains("Register") && !shown.contains("hunter2"), "{shown}");
+}
+
+#[test]
 fn what_the_embedder_writes_cannot_end_a_line() {
     let mut net = one();
     net.inject(0, PHONE, &request("OPTIONS", 1, ""));
@@ -195,7 +224,10 @@ fn what_the_embedder_writes_cannot_end_a_line() {
         ("CSeq", "1 OPTIONS"),
     ] {
         let parts = [(name, value)];
-        assert!(net.host(0).respond(transaction, 200, &Parts::headers(&parts), now).is_err(), "{name:?} {value:?}");
+        assert!(
+            net.host(0).respond(transaction, 200, &Parts::headers(&parts), now).is_err(),
+            "{name:?} {value:?}"
+        );
     }
     assert_eq!(net.sent(0).len(), 0, "nothing was sent");
     assert!(net.host(0).respond(transaction, 200, &Parts::default(), now).is_ok(), "and nothing has changed");

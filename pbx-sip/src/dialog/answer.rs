@@ -12,7 +12,7 @@ use crate::transaction::Timing;
 use crate::transaction::store::Key;
 
 /// A 2xx that was not acknowledged yet.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Answer {
     seq: u32,
     to: Peer,

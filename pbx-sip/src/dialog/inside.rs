@@ -220,10 +220,10 @@ impl Endpoint {
         dialog.local_seq = seq;
         match &mut dialog.phase {
             Phase::Calling { client } if *client == old => *client = new,
-            _ => {
-                dialog.invite_out =
-                    self.clients.get(new).filter(|tx| tx.method == Method::Invite).map(|_| new)
+            _ if self.clients.get(new).is_some_and(|tx| tx.method == Method::Invite) => {
+                dialog.invite_out = Some(new);
             }
+            _ => {}
         }
     }
 

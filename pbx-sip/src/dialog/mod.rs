@@ -12,7 +12,7 @@ use pbx_core::Mono;
 
 use crate::config::Config;
 use crate::endpoint::compose::{self, Parts, Peer};
-use crate::endpoint::key::Fingerprint;
+use crate::endpoint::key::{Fingerprint, Purpose};
 use crate::endpoint::{CommandError, DialogId, End, Endpoint, Event, Received};
 use crate::header::{HeaderName, NameAddr, unfold};
 use crate::message::write::Request;
@@ -25,7 +25,7 @@ use answer::Answer;
 pub use uac::Invite;
 
 /// What both sides of a call share (RFC 3261 section 12.1).
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Dialog {
     call_id: Box<str>,
     /// The From of our requests, with our tag.
@@ -194,9 +194,6 @@ fn target(message: &Message<'_>) -> Option<Box<str>> {
     message.contacts().next().map(|contact| contact.uri().as_str().into())
 }
 
-/// What fingerprints are made for.
-const DIALOG: u8 = 5;
-
 impl Endpoint {
     /// The Call-ID of a dialog.
     #[must_use]
@@ -210,9 +207,21 @@ impl Endpoint {
         self.dialogs.get(dialog.0).map(Dialog::next_hop)
     }
 
+    /// Lets requests of a dialog go to the address in the peer's Contact or route from now on, as RFC 3261 has it:
+    /// see [`Invite::follow_contact`]. A dialog of an incoming call stays where the call came from unless this
+    /// is called.
+    ///
+    /// # Errors
+    /// When the dialog has ended.
+    pub fn follow_contact(&mut self, dialog: DialogId) -> Result<(), CommandError> {
+        self.dialogs.get_mut(dialog.0).ok_or(CommandError::Gone)?.follow_contact = true;
+        Ok(())
+    }
+
     /// Keeps a dialog; it is found by the tag that is ours.
     fn add_dialog(&mut self, dialog: Dialog) -> Result<Key, CommandError> {
-        let print = self.fingerprints.of(DIALOG, &[dialog.call_id.as_bytes(), dialog.local_tag.as_bytes()]);
+        let print =
+            self.fingerprints.of(Purpose::Dialog, &[dialog.call_id.as_bytes(), dialog.local_tag.as_bytes()]);
         let key = self.dialogs.insert(dialog).ok_or(CommandError::Full)?;
         self.dialog_index.insert(print, key);
         Ok(key)
@@ -221,7 +230,7 @@ impl Endpoint {
     /// The dialog that a message of the peer with our tag in To belongs to.
     fn find_dialog(&self, request: &Message<'_>) -> Option<Key> {
         let tag = request.to().tag()?;
-        let print = self.fingerprints.of(DIALOG, &[request.call_id().as_bytes(), tag.as_bytes()]);
+        let print = self.fingerprints.of(Purpose::Dialog, &[request.call_id().as_bytes(), tag.as_bytes()]);
         let key = self.dialog_index.get(&print).copied()?;
         self.dialogs.get(key).filter(|d| d.is_from_peer(request)).map(|_| key)
     }
@@ -229,7 +238,8 @@ impl Endpoint {
     /// Forgets a dialog and reports how it ended.
     fn end_dialog(&mut self, key: Key, end: End, message: Option<Received>) -> Option<Dialog> {
         let dialog = self.dialogs.remove(key)?;
-        let print = self.fingerprints.of(DIALOG, &[dialog.call_id.as_bytes(), dialog.local_tag.as_bytes()]);
+        let print =
+            self.fingerprints.of(Purpose::Dialog, &[dialog.call_id.as_bytes(), dialog.local_tag.as_bytes()]);
         self.dialog_index.remove(&print);
         self.report(Event::Ended { dialog: DialogId(key), end, message });
         Some(dialog)

@@ -2,7 +2,7 @@
 
 use pbx_core::Now;
 
-use super::{Dialog, Phase};
+use super::{Dialog, Fingerprint, Phase, Purpose};
 use crate::endpoint::compose::{self, Parts, Peer};
 use crate::endpoint::{CommandError, DialogId, End, Endpoint, Event, Received, Start};
 use crate::header::HeaderName;
@@ -131,7 +131,8 @@ impl Endpoint {
     /// Every 2xx gets its ACK. The first makes the dialog; who accepts after that, or after the call was given
     /// up, is told BYE at once (RFC 3261 section 13.2.2.4).
     fn invite_accepted(&mut self, client: Key, key: Key, message: &Message<'_>, alive: bool, now: Now) {
-        let tag = self.fingerprints.of(ACCEPTED, &[message.to().tag().unwrap_or_default().as_bytes()]);
+        let tag =
+            self.fingerprints.of(Purpose::Accepted, &[message.to().tag().unwrap_or_default().as_bytes()]);
         let first = self.clients.get(client).is_some_and(|tx| tx.accepted.is_empty());
         if !self.note_accepted(client, tag) {
             return;
@@ -167,7 +168,7 @@ impl Endpoint {
     }
 
     /// ACK and BYE to somebody whose 2xx came too late.
-    fn decline_fork(&mut self, client: Key, tag: super::Fingerprint, message: &Message<'_>, now: Now) {
+    fn decline_fork(&mut self, client: Key, tag: Fingerprint, message: &Message<'_>, now: Now) {
         let Some((request, to)) = self.clients.get(client).map(|tx| (tx.request.clone(), tx.to)) else {
             return;
         };
@@ -199,15 +200,12 @@ impl Endpoint {
         let parts = Parts { headers: &headers, ..*parts };
         let ack = dialog.compose(&self.config, Method::Ack, seq, &branch, &parts)?;
         let tag = dialog.remote_tag.as_deref().unwrap_or_default();
-        let tag = self.fingerprints.of(ACCEPTED, &[tag.as_bytes()]);
+        let tag = self.fingerprints.of(Purpose::Accepted, &[tag.as_bytes()]);
         let to = dialog.next_hop();
         self.send_ack(client, tag, to, ack);
         Ok(())
     }
 }
-
-/// What fingerprints are made for.
-const ACCEPTED: u8 = 6;
 
 fn is_credential(name: &str) -> bool {
     let known = HeaderName::from_text(name);

@@ -7,7 +7,7 @@ use pbx_core::{Mono, Now, Transport};
 use super::compose::{self, Parts, Peer};
 use super::error::CommandError;
 use super::event::{ClientTransactionId, DialogId, Dropped, Event, Handled, Received};
-use super::key::Fingerprint;
+use super::key::{Fingerprint, Purpose};
 use super::{Endpoint, Owner};
 use crate::config::Config;
 use crate::header::HeaderName;
@@ -490,7 +490,7 @@ impl Endpoint {
     }
 
     fn client_print(&self, branch: &str, method: Method) -> Fingerprint {
-        self.fingerprints.of(CLIENT, &[branch.as_bytes(), method.as_str().as_bytes()])
+        self.fingerprints.of(Purpose::Client, &[branch.as_bytes(), method.as_str().as_bytes()])
     }
 
     /// 32 characters that nobody can guess, and that say nothing about the host (RFC 3261 section 8.1.1.4).
@@ -498,9 +498,6 @@ impl Endpoint {
         self.unguessable() + &self.unguessable()
     }
 }
-
-/// What fingerprints are made for.
-const CLIENT: u8 = 4;
 
 /// A request to be sent.
 pub(crate) struct Start<'a> {

@@ -32,7 +32,7 @@ impl From<Source> for Peer {
 ///
 /// The endpoint writes Via, From, To, Call-ID, CSeq, Content-Length and Record-Route, inside of dialogs Route,
 /// and Contact and Max-Forwards where they are missing.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Default)]
 #[allow(clippy::exhaustive_structs, reason = "built by the embedder; a message has no third part")]
 pub struct Parts<'a> {
     /// Names and values, in this order.
@@ -41,6 +41,17 @@ pub struct Parts<'a> {
     pub content_type: &'a str,
     /// The body.
     pub body: &'a [u8],
+}
+
+impl core::fmt::Debug for Parts<'_> {
+    /// Names without values, and the length of the body: both may hold secrets.
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let names: Vec<_> = self.headers.iter().map(|(name, _)| name).collect();
+        f.debug_struct("Parts")
+            .field("headers", &names)
+            .field("body", &self.body.len())
+            .finish_non_exhaustive()
+    }
 }
 
 impl<'a> Parts<'a> {

@@ -245,6 +245,12 @@ pub enum Dropped {
 }
 
 impl Refused {
+    /// Whether only a peer of the dialog, who holds both tags, can get it: such answers are nobody's means to
+    /// make this endpoint shout.
+    pub(crate) const fn is_of_a_dialog(self) -> bool {
+        matches!(self, Self::Pending | Self::TooSoon | Self::OutOfOrder)
+    }
+
     /// The status that was sent.
     #[must_use]
     pub const fn status(self) -> u16 {

@@ -4,21 +4,13 @@ use pbx_core::{Now, Source};
 
 use super::compose::{self, Parts, Peer};
 use super::event::{Dropped, End, Event, Handled, Received, Refused, ServerTransactionId};
-use super::key::Fingerprint;
+use super::key::{Fingerprint, Purpose};
 use super::server::{Arrived, reply_to, to_tag};
 use super::{Endpoint, Owner, hex};
 use crate::header::HeaderName;
 use crate::message::write::{Reply, ResponseWriter};
 use crate::message::{Action, Fault, Message, Method};
 use crate::transaction::store::Key;
-
-/// What fingerprints are made for.
-mod purpose {
-    pub(super) const SERVER: u8 = 0;
-    pub(super) const SERVER_RFC2543: u8 = 1;
-    pub(super) const MERGE: u8 = 2;
-    pub(super) const SOURCE: u8 = 3;
-}
 
 impl Endpoint {
     pub(super) fn handle_request(&mut self, source: Source, message: &Message<'_>, now: Now) -> Handled {
@@ -45,11 +37,12 @@ impl Endpoint {
         print: Fingerprint,
         now: Now,
     ) -> Handled {
-        let source_print = self.fingerprints.of(purpose::SOURCE, &[&source.key().to_bytes()]);
+        let source_print = self.fingerprints.of(Purpose::Source, &[&source.key().to_bytes()]);
         if self.per_source.get(&source_print).is_some_and(|n| *n >= self.config.max_transactions_per_source) {
             return Handled::Dropped(Dropped::SourceFull);
         }
-        if self.servers.is_full() {
+        let bytes = self.request_bytes.saturating_add(message.as_bytes().len());
+        if self.servers.is_full() || bytes > self.config.max_request_bytes {
             return self.refuse(source, message, Refused::Full, now);
         }
         let outside = to_tag(message).is_empty();
@@ -129,9 +122,8 @@ impl Endpoint {
         let invite = found.and_then(|key| self.servers.get(key).filter(|tx| own(tx)).map(|tx| (key, tx)));
         let Some((key, tx)) = invite else { return self.refuse(source, message, Refused::NoDialog, now) };
         let (dialog, tag, pending) = (tx.dialog, tx.to_tag, tx.machine.is_pending());
-        if !self.reply_statelessly(source, message, &Reply::new(200).to_tag(&hex(tag)), &[], now) {
-            return Handled::Dropped(Dropped::Quiet);
-        }
+        // Not of the budget of refusals: a flood of strangers must not keep a caller from hanging up.
+        self.reply_statelessly(source, message, &Reply::new(200).to_tag(&hex(tag)), &[]);
         if pending {
             let transaction = ServerTransactionId(key);
             let (dialog, message) = (dialog.map(super::DialogId), Received::new(message.as_bytes().into()));
@@ -162,11 +154,11 @@ impl Endpoint {
         // The same request gets the same tag, with no memory of it (RFC 3261 section 8.2.7).
         let tag = hex(self.server_print(message, message.method()).low());
         let reply = Reply::new(refused.status()).to_tag(&tag);
-        if self.reply_statelessly(source, message, &reply, headers, now) {
-            Handled::Refused(refused)
-        } else {
-            Handled::Dropped(Dropped::Quiet)
+        if !refused.is_of_a_dialog() && !self.refusals.take(now.mono) {
+            return Handled::Dropped(Dropped::Quiet);
         }
+        self.reply_statelessly(source, message, &reply, headers);
+        Handled::Refused(refused)
     }
 
     fn reply_statelessly(
@@ -175,17 +167,12 @@ impl Endpoint {
         message: &Message<'_>,
         reply: &Reply<'_>,
         headers: &[(&str, &str)],
-        now: Now,
-    ) -> bool {
-        if !self.refusals.take(now.mono) {
-            return false;
+    ) {
+        // What cannot be composed, because the request leaves no room for an answer, is not answered.
+        if let Ok(bytes) = compose::response(message, source, reply, None, &Parts::headers(headers)) {
+            let to = Peer { addr: reply_to(message.top_via(), source), transport: source.transport() };
+            self.transmit(to, Owner::Nobody, bytes);
         }
-        let Ok(bytes) = compose::response(message, source, reply, None, &Parts::headers(headers)) else {
-            return false;
-        };
-        let to = Peer { addr: reply_to(message.top_via(), source), transport: source.transport() };
-        self.transmit(to, Owner::Nobody, bytes);
-        true
     }
 
     /// Answers what cannot be parsed, as the fault says.
@@ -211,13 +198,13 @@ impl Endpoint {
         let name = method.as_str().as_bytes();
         let branch = via.branch().unwrap_or_default().as_bytes();
         if via.has_magic_cookie() {
-            return self.fingerprints.of(purpose::SERVER, &[branch, host.as_bytes(), &port, name]);
+            return self.fingerprints.of(Purpose::Server, &[branch, host.as_bytes(), &port, name]);
         }
         let seq = message.cseq().seq.to_be_bytes();
         let from = message.from().tag().unwrap_or_default().as_bytes();
         let call_id = message.call_id().as_bytes();
         let parts = [branch, host.as_bytes(), &port, name, &seq, from, call_id];
-        self.fingerprints.of(purpose::SERVER_RFC2543, &parts)
+        self.fingerprints.of(Purpose::OldServer, &parts)
     }
 
     /// What a request shares with itself on another way (RFC 3261 section 8.2.2.2).
@@ -225,6 +212,6 @@ impl Endpoint {
         let seq = message.cseq().seq.to_be_bytes();
         let from = message.from().tag().unwrap_or_default().as_bytes();
         let (call_id, method) = (message.call_id().as_bytes(), message.method());
-        self.fingerprints.of(purpose::MERGE, &[call_id, from, &seq, method.as_str().as_bytes()])
+        self.fingerprints.of(Purpose::Merge, &[call_id, from, &seq, method.as_str().as_bytes()])
     }
 }

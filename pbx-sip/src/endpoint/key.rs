@@ -12,6 +12,27 @@ use siphasher::sip128::{Hasher128, SipHasher13};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Fingerprint(u128);
 
+/// What a fingerprint is made for: equal texts for different purposes have different ones.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Purpose {
+    /// A server transaction (RFC 3261 section 17.2.3).
+    Server,
+    /// One of a sender that knows RFC 2543 only.
+    OldServer,
+    /// A request whatever its way (RFC 3261 section 8.2.2.2).
+    Merge,
+    /// The address of a sender.
+    Source,
+    /// A client transaction (RFC 3261 section 17.1.3).
+    Client,
+    /// A dialog (RFC 3261 section 12).
+    Dialog,
+    /// One who accepted an INVITE.
+    Accepted,
+    /// An address of record.
+    Aor,
+}
+
 /// Makes [`Fingerprint`]s with one secret.
 pub(crate) struct Fingerprints(SipHasher13);
 
@@ -23,10 +44,10 @@ impl Fingerprints {
         Self(SipHasher13::new_with_key(secret))
     }
 
-    /// The fingerprint of `parts` in this order; `purpose` keeps tables apart.
-    pub(crate) fn of(&self, purpose: u8, parts: &[&[u8]]) -> Fingerprint {
+    /// The fingerprint of `parts` in this order.
+    pub(crate) fn of(&self, purpose: Purpose, parts: &[&[u8]]) -> Fingerprint {
         let mut hasher = self.0;
-        hasher.write_u8(purpose);
+        hasher.write_u8(purpose as u8);
         for part in parts {
             // The length in front: two texts never run into each other.
             hasher.write_usize(part.len());
@@ -79,16 +100,20 @@ mod tests {
     #[test]
     fn texts_do_not_run_into_each_other() {
         let prints = Fingerprints::new(&[1; 16]);
-        assert_ne!(prints.of(0, &[b"ab", b"c"]), prints.of(0, &[b"a", b"bc"]));
-        assert_ne!(prints.of(0, &[b"a", b""]), prints.of(0, &[b"a"]));
-        assert_ne!(prints.of(0, &[b"a"]), prints.of(1, &[b"a"]), "purposes are apart");
-        assert_eq!(prints.of(0, &[b"a"]), prints.of(0, &[b"a"]));
+        assert_ne!(prints.of(Purpose::Server, &[b"ab", b"c"]), prints.of(Purpose::Server, &[b"a", b"bc"]));
+        assert_ne!(prints.of(Purpose::Server, &[b"a", b""]), prints.of(Purpose::Server, &[b"a"]));
+        assert_ne!(
+            prints.of(Purpose::Server, &[b"a"]),
+            prints.of(Purpose::Client, &[b"a"]),
+            "purposes are apart"
+        );
+        assert_eq!(prints.of(Purpose::Server, &[b"a"]), prints.of(Purpose::Server, &[b"a"]));
     }
 
     #[test]
     fn secrets_make_them_differ_and_stay_hidden() {
         let (a, b) = (Fingerprints::new(&[1; 16]), Fingerprints::new(&[2; 16]));
-        assert_ne!(a.of(0, &[b"x"]), b.of(0, &[b"x"]));
+        assert_ne!(a.of(Purpose::Server, &[b"x"]), b.of(Purpose::Server, &[b"x"]));
         assert_eq!(format!("{a:?}"), "Fingerprints(..)");
     }
 
@@ -97,8 +122,10 @@ mod tests {
         let prints = Fingerprints::new(&[1; 16]);
         let mut index = Index::default();
         for n in 0u32..1_000 {
-            index.insert(prints.of(0, &[&n.to_be_bytes()]), n);
+            index.insert(prints.of(Purpose::Server, &[&n.to_be_bytes()]), n);
         }
-        assert!((0u32..1_000).all(|n| index.get(&prints.of(0, &[&n.to_be_bytes()])) == Some(&n)));
+        assert!(
+            (0u32..1_000).all(|n| index.get(&prints.of(Purpose::Server, &[&n.to_be_bytes()])) == Some(&n))
+        );
     }
 }

@@ -70,7 +70,6 @@ use server::ServerTransaction;
 /// assert_eq!(transmit.to.addr, phone.socket_addr());
 /// assert!(bytes.starts_with(b"SIP/2.0 200 OK\r\n"));
 /// ```
-#[derive(Debug)]
 pub struct Endpoint {
     pub(crate) config: Config,
     pub(crate) random: Random,
@@ -83,6 +82,8 @@ pub struct Endpoint {
     merge_index: Index<Key>,
     client_index: Index<Key>,
     per_source: Index<u32>,
+    /// Bytes of the requests that are kept.
+    request_bytes: usize,
     transmits: VecDeque<Queued>,
     events: VecDeque<Event>,
     refusals: Budget,
@@ -164,6 +165,7 @@ impl Endpoint {
             merge_index: Index::default(),
             client_index: Index::default(),
             per_source: Index::default(),
+            request_bytes: 0,
             transmits: VecDeque::new(),
             events: VecDeque::new(),
             refusals: Budget { a_second, left: a_second, since: Mono::ZERO },
@@ -265,6 +267,13 @@ impl Endpoint {
     /// A branch (RFC 3261 section 8.1.1.7).
     pub(crate) fn branch(&mut self) -> String {
         format!("{}{}", crate::header::MAGIC_COOKIE, self.unguessable())
+    }
+}
+
+impl core::fmt::Debug for Endpoint {
+    /// Without messages, which may hold credentials.
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Endpoint").field("load", &self.load()).finish_non_exhaustive()
     }
 }
 

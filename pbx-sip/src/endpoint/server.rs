@@ -187,9 +187,12 @@ impl Endpoint {
         let Some(tx) = self.servers.get_mut(key) else { return };
         if tx.machine.respond(status, now.mono) == Action::Send {
             tx.response = Some(bytes);
-            if status >= 200 {
-                tx.request = None;
-            }
+            // Some clients do not count CSeq up when they add credentials; they are no second way.
+            let again = tx.merge_print.filter(|_| matches!(status, 401 | 407));
+            let done = (status >= 200).then(|| tx.request.take()).flatten();
+            self.request_bytes =
+                self.request_bytes.saturating_sub(done.map_or(0, |request| request.as_bytes().len()));
+            again.into_iter().for_each(|print| self.unmerge(print, key));
             self.resend_response(key);
         }
         self.settle_server(key);
@@ -199,6 +202,7 @@ impl Endpoint {
     pub(crate) fn add_server(&mut self, arrived: Arrived, dialog: Option<Key>, now: Now) -> Option<Key> {
         let Arrived { method, source, reply_to, request, print, merge_print, source_print } = arrived;
         let reliable = source.transport() != Transport::Udp;
+        let bytes = request.as_bytes().len();
         let key = self.servers.insert(ServerTransaction {
             machine: ServerMachine::new(method, &self.config, reliable, now.mono),
             method,
@@ -213,6 +217,7 @@ impl Endpoint {
             merge_print,
             source_print,
         })?;
+        self.request_bytes += bytes;
         self.server_index.insert(print, key);
         if let Some(print) = merge_print {
             self.merge_index.insert(print, key);
@@ -298,12 +303,19 @@ impl Endpoint {
         self.servers.arm(key, next);
     }
 
+    /// The request of `key` may come on another way from now on.
+    fn unmerge(&mut self, print: Fingerprint, key: Key) {
+        if self.merge_index.get(&print) == Some(&key) {
+            self.merge_index.remove(&print);
+        }
+    }
+
     fn forget_server(&mut self, key: Key) {
         let Some(tx) = self.servers.remove(key) else { return };
         self.server_index.remove(&tx.print);
-        if let Some(print) = tx.merge_print.filter(|print| self.merge_index.get(print) == Some(&key)) {
-            self.merge_index.remove(&print);
-        }
+        tx.merge_print.into_iter().for_each(|print| self.unmerge(print, key));
+        self.request_bytes =
+            self.request_bytes.saturating_sub(tx.request.map_or(0, |request| request.as_bytes().len()));
         let left = self.per_source.get_mut(&tx.source_print).map_or(0, |count| {
             *count = count.saturating_sub(1);
             *count

@@ -136,7 +136,7 @@ mod tests {
         let mut store = Store::new(1_000);
         for _ in 0..10 {
             let keys: Vec<_> = (0..50).filter_map(|n| store.insert(n)).collect();
-            keys.into_iter().for_each(|key| drop(store.remove(key)));
+            keys.into_iter().for_each(|key| assert!(store.remove(key).is_some()));
         }
         assert_eq!((store.slots.len(), store.len()), (50, 0));
     }
