@@ -101,16 +101,21 @@ impl<'a> Windows<'a> {
     /// table was ever asked with, so the windows of one table should be of similar length.
     #[must_use]
     pub fn record(&self, key: Key, limit: Limit, now: Now) -> Recorded {
+        self.record_stamped(key, limit, now).0
+    }
+
+    /// Records an event, and tells the time it counts from.
+    pub(super) fn record_stamped(&self, key: Key, limit: Limit, now: Now) -> (Recorded, u64) {
         let (n, window, tick) = self.terms(limit, now);
         if n == 0 {
-            return Recorded::Full { retry_at: Mono::MAX };
+            return (Recorded::Full { retry_at: Mono::MAX }, tick);
         }
         let keep = self.area.longest(window);
         loop {
             let close = |slot| self.close(slot, tick, keep);
             let Some(slot) = self.slots.find_or_insert(key, close, |_| {}) else {
                 self.area.note_pressure();
-                return Recorded::Pressure;
+                return (Recorded::Pressure, tick);
             };
             if let Some(recorded) = self.append(slot, n, window, tick) {
                 return recorded;
@@ -163,7 +168,7 @@ impl<'a> Windows<'a> {
     }
 
     /// One more entry in the log of `slot`; `None` when the slot is somebody else's by now.
-    fn append(&self, slot: Slot, n: usize, window: u64, tick: u64) -> Option<Recorded> {
+    fn append(&self, slot: Slot, n: usize, window: u64, tick: u64) -> Option<(Recorded, u64)> {
         loop {
             let view = self.view(slot, n)?;
             if view.written {
@@ -178,11 +183,12 @@ impl<'a> Windows<'a> {
             let entry = self.entry_word(slot, view.sequence)?;
             match view.nth_before.map(|t| t + window).filter(|&end| end > at) {
                 Some(_) if load(entry) != view.entry => {}
-                Some(end) => return Some(Recorded::Full { retry_at: self.area.mono(end) }),
+                Some(end) => return Some((Recorded::Full { retry_at: self.area.mono(end) }, at)),
                 None => {
                     if swap(entry, view.entry, self.stamp(slot, view.sequence, at)) {
                         self.advance(slot, &view);
-                        return Some(Recorded::Counted { nth: self.nth(slot, &view, at, window, n) });
+                        let nth = self.nth(slot, &view, at, window, n);
+                        return Some((Recorded::Counted { nth }, at));
                     }
                 }
             }
