@@ -3,7 +3,7 @@
 use super::Method;
 use crate::header::Malformed;
 use crate::header::lex::decimal;
-use crate::uri::Uri;
+use crate::uri::{MAX_URI, Uri};
 
 /// The first line of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +28,8 @@ pub enum StartLine<'a> {
 const FORM: Malformed = Malformed::new("the first line is not of its form", "RFC 3261 7.1");
 const STATUS: Malformed = Malformed::new("the status is not 100 to 699", "RFC 3261 7.2");
 const VERSION: Malformed = Malformed::new("the version is not SIP/2.0", "RFC 3261 7.1").status_is(505);
+const LONG: Malformed =
+    Malformed::new("the Request-URI is longer than 4096 bytes", "RFC 3261 21.4.12").status_is(414);
 const HEADERS: Malformed = Malformed::new("the Request-URI has headers", "RFC 3261 19.1.1");
 
 impl<'a> StartLine<'a> {
@@ -39,6 +41,9 @@ impl<'a> StartLine<'a> {
         }
         let (uri, version) = rest.split_once(' ').ok_or(FORM)?;
         check_version(version)?;
+        if uri.len() > MAX_URI {
+            return Err(LONG);
+        }
         let (method, uri) = (Method::parse(first)?, Uri::parse(uri)?);
         if uri.has_headers() { Err(HEADERS) } else { Ok(Self::Request { method, uri }) }
     }
@@ -117,5 +122,7 @@ mod tests {
         assert_eq!(StartLine::parse("INVITE sip:a@b SIP/7.0"), Err(VERSION));
         assert_eq!(StartLine::parse("SIP/3.0 200 OK"), Err(VERSION));
         assert_eq!(StartLine::parse("INVITE sip:a@b?x=y SIP/2.0"), Err(HEADERS));
+        let long = format!("INVITE sip:{} SIP/2.0", "a".repeat(MAX_URI));
+        assert_eq!(StartLine::parse(&long), Err(LONG));
     }
 }

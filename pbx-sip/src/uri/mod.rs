@@ -2,30 +2,18 @@
 
 mod compare;
 mod host;
+mod scheme;
 
 use core::fmt;
 use std::borrow::Cow;
 
 pub use host::Host;
 pub(crate) use host::port;
+pub use scheme::Scheme;
 
 use crate::header::Malformed;
 use crate::header::lex::{URI_HEADER, URI_PARAM, USER, VISIBLE, all, escapes_are_whole, find, is, split};
 use host::host_port;
-
-/// What kind of URI.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Scheme<'a> {
-    /// `sip:`
-    Sip,
-    /// `sips:`, TLS on every hop.
-    Sips,
-    /// `tel:` (RFC 3966); the number is the user part.
-    Tel,
-    /// Any other; nothing behind the colon is looked at.
-    Other(&'a str),
-}
 
 /// A URI as a view of the text it was parsed from.
 ///
@@ -57,7 +45,7 @@ const MAX_PARTS: usize = 32;
 pub(crate) const MAX_URI: usize = 4096;
 
 const FORM: Malformed = Malformed::new("a URI is not of its form", "RFC 3261 19.1.1");
-const LONG: Malformed = Malformed::new("a URI is longer than 4096 bytes", "RFC 3261 21.4.12").status_is(414);
+const LONG: Malformed = Malformed::new("a URI is longer than 4096 bytes", "RFC 3261 19.1.1");
 const USER_PART: Malformed = Malformed::new("the user part of a URI is not of its form", "RFC 3261 19.1.1");
 const MANY: Malformed = Malformed::new("a URI has more than 32 parameters or headers", "RFC 3261 19.1.1");
 const ESCAPE: Malformed = Malformed::new("a % in a URI is not followed by two digits", "RFC 3261 25.1");
@@ -245,29 +233,6 @@ impl fmt::Debug for Uri<'_> {
             .field("port", &self.port)
             .field("params", &self.params)
             .finish_non_exhaustive()
-    }
-}
-
-impl<'a> Scheme<'a> {
-    fn parse(text: &'a str) -> Result<Self, Malformed> {
-        let known = [("sip", Self::Sip), ("sips", Self::Sips), ("tel", Self::Tel)];
-        if let Some(&(_, kind)) = known.iter().find(|(name, _)| name.eq_ignore_ascii_case(text)) {
-            return Ok(kind);
-        }
-        let letters = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.');
-        let fits = text.starts_with(|c: char| c.is_ascii_alphabetic()) && text.bytes().all(letters);
-        if fits { Ok(Self::Other(text)) } else { Err(FORM) }
-    }
-
-    /// The scheme without its colon.
-    #[must_use]
-    pub const fn as_str(&self) -> &'a str {
-        match self {
-            Self::Sip => "sip",
-            Self::Sips => "sips",
-            Self::Tel => "tel",
-            Self::Other(text) => text,
-        }
     }
 }
 
