@@ -8,7 +8,10 @@ use super::atomic::{count, load, raise};
 use super::bans::Bans;
 use super::clock::Clock;
 use super::key::Key;
-use super::layout::{BansId, HEADER, LINE, Layout, Place, RatesId, ReplayId, TABLE_HEAD, WindowsId, Words};
+use super::layout::{
+    BansId, HEADER, LINE, Layout, LeasesId, Place, RatesId, ReplayId, TABLE_HEAD, WindowsId, Words,
+};
+use super::leases::Leases;
 use super::rates::Rates;
 use super::replay::Replay;
 use super::windows::Windows;
@@ -140,6 +143,12 @@ impl Block {
     #[must_use]
     pub fn bans(&self, id: BansId) -> Bans<'_> {
         Bans::new(self.area(id.0), id.1)
+    }
+
+    /// A table of leases.
+    #[must_use]
+    pub fn leases(&self, id: LeasesId) -> Leases<'_> {
+        Leases::new(self.area(id.0))
     }
 
     /// A handle on memory of the right size, whatever is in it.

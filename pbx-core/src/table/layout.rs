@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use super::bans;
+use super::leases;
 use super::replay;
 use super::slots::{SLOTS, Shape};
 
@@ -66,6 +67,7 @@ pub(super) enum Kind {
     Rates = 2,
     Replay = 3,
     Bans = 4,
+    Leases = 5,
 }
 
 /// Where a table stands.
@@ -95,6 +97,10 @@ pub struct RecordsId(pub(super) Place);
 /// A table of blocks within a layout.
 #[derive(Clone, Copy, Debug)]
 pub struct BansId(pub(super) Place, pub(super) Keeps);
+
+/// A table of leases within a layout.
+#[derive(Clone, Copy, Debug)]
+pub struct LeasesId(pub(super) Place);
 
 /// How long a table of blocks keeps its entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -153,6 +159,13 @@ impl Layout {
     /// sources that have not proved their address.
     pub fn holds(&mut self, slots: u32) -> BansId {
         BansId(self.place(Kind::Bans, slots, bans::PAYLOAD), Keeps::ForRoom)
+    }
+
+    /// Adds a table of leases for about `slots` keys at a time, of which each can have `width` at once: 1 to 64,
+    /// others are taken for the nearest.
+    pub fn leases(&mut self, slots: u32, width: u8) -> LeasesId {
+        let width = usize::from(width.clamp(1, leases::WIDEST));
+        LeasesId(self.place(Kind::Leases, slots, 1 + 2 * width))
     }
 
     /// Words of memory that a block of this layout needs, with room to begin on a cache line.

@@ -31,11 +31,14 @@ mod clock;
 mod fixture;
 mod key;
 mod layout;
+mod leases;
 mod rates;
 mod records;
 mod replay;
 mod slots;
 mod snapshot;
+#[cfg(test)]
+mod stress;
 mod windows;
 mod word;
 
@@ -43,7 +46,8 @@ pub use bans::{Ban, Bans, Inserted};
 pub use block::{Block, TableError};
 pub use clock::WallJump;
 pub use key::Key;
-pub use layout::{BansId, Layout, RatesId, RecordsId, ReplayId, Ring, WindowsId, Words, heap};
+pub use layout::{BansId, Layout, LeasesId, RatesId, RecordsId, ReplayId, Ring, WindowsId, Words, heap};
+pub use leases::{Leased, Leases};
 pub use rates::{Hit, Rates};
 pub use records::{Entered, RECORD, Record, Records};
 pub use replay::{Accepted, Replay};

@@ -86,7 +86,7 @@ impl Block {
         let slots = Slots::new(area.slots, area.shape);
         slots.repair();
         match kind {
-            Kind::Rates | Kind::Replay | Kind::Bans => {}
+            Kind::Rates | Kind::Replay | Kind::Bans | Kind::Leases => {}
             Kind::Records => slots.live().for_each(|slot| super::Records::new(area).repair(slot)),
             Kind::Windows => slots.live().for_each(|slot| Windows::new(area).repair(slot)),
         }

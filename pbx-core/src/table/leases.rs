@@ -1,0 +1,274 @@
+//! At most M at once: a lease for each, which ends by itself.
+//!
+//! A slot holds an epoch word `generation 16 | confirmations 48` and two words a lease: its end
+//! `generation 16 | turn 8 | time 40`, and its holder `generation 16 | turn 8 | holder 40`. There is no counter
+//! that could leak: how many are taken is how many ends lie ahead.
+//!
+//! A lease is taken by one compare-and-swap of an end that has passed; the turn goes up, so the holder written
+//! before it is nobody's. The taker writes its holder, confirms by raising the epoch, and then counts: of several
+//! that take the last one at once, each counts after it has taken, so the last one of them sees all others, and
+//! gives back. A slot is closed by sealing the epoch that was read before its leases were seen to have ended:
+//! that fails when anybody has confirmed since, and whoever finds the seal has taken nothing.
+
+use std::sync::atomic::AtomicU64;
+
+use super::atomic::{load, swap};
+use super::block::{Area, TICKS};
+use super::key::Key;
+use super::slots::{Slot, Slots};
+use super::word::SEALED;
+use crate::time::{Mono, Now};
+
+/// The most leases a key can have.
+pub(super) const WIDEST: u8 = 64;
+/// Holders and ends have so many bits, the turn is above them.
+const BITS: u32 = 40;
+const TURN: u64 = 0xff << BITS;
+const HOLDER: u64 = (1 << BITS) - 1;
+
+/// What asking for a lease gave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Leased {
+    /// The holder has one more lease.
+    Taken,
+    /// The holder had one already, which now ends at the new time.
+    Held,
+    /// All that may be taken are taken.
+    Full {
+        /// When the first of them ends.
+        retry_at: Mono,
+    },
+    /// There is no room for the key.
+    Pressure,
+}
+
+/// A table of leases. A limit counts up to the width of the table and a larger one is taken for that.
+///
+/// Holders are told apart by 40 bits: those below 2^40 always, larger ones by a hash of as many bits.
+#[derive(Clone, Copy, Debug)]
+pub struct Leases<'a> {
+    area: Area<'a>,
+    slots: Slots<'a>,
+}
+
+/// The words of a lease, and what its end said.
+#[derive(Clone, Copy)]
+struct Lease<'a> {
+    slot: Slot,
+    end: &'a AtomicU64,
+    holder: &'a AtomicU64,
+    /// The end word as it was read.
+    word: u64,
+    /// The turn, where it stands in the word, and the time; 0 when the word is a former owner's.
+    turn: u64,
+    until: u64,
+}
+
+impl<'a> Leases<'a> {
+    pub(super) const fn new(area: Area<'a>) -> Self {
+        Self { area, slots: Slots::new(area.slots, area.shape) }
+    }
+
+    /// Takes a lease of `key` for `holder` until `until`, unless `limit` are taken. A race for the last one may
+    /// refuse one too many; never are more than `limit` taken.
+    #[must_use]
+    pub fn take(&self, key: Key, holder: u64, limit: u32, until: Mono, now: Now) -> Leased {
+        let (tick, until, holder) = (self.area.tick(now.mono), self.area.tick(until), print(holder));
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        loop {
+            let Some(slot) = self.slots.find_or_insert(key, |slot| self.close(slot, tick), |_| {}) else {
+                self.area.note_pressure();
+                return Leased::Pressure;
+            };
+            if let Some(leased) = self.take_in(slot, holder, limit, until, tick) {
+                return leased;
+            }
+        }
+    }
+
+    /// Moves the end of the lease that `holder` has; whether it has one that has not ended.
+    pub fn renew(&self, key: Key, holder: u64, until: Mono, now: Now) -> bool {
+        let (tick, until, holder) = (self.area.tick(now.mono), self.area.tick(until), print(holder));
+        loop {
+            let Some(slot) = self.slots.find(key) else { return false };
+            if let Some(renewed) = self.renew_in(slot, holder, until, tick) {
+                return renewed;
+            }
+        }
+    }
+
+    /// Ends the lease that `holder` has; whether it had one. A second end finds nothing.
+    pub fn release(&self, key: Key, holder: u64) -> bool {
+        let holder = print(holder);
+        loop {
+            let Some(slot) = self.slots.find(key) else { return false };
+            let release = |index| self.release_in(slot, index, holder);
+            let released = (0..self.width()).map(release).fold(false, |any, one| any | one);
+            if self.slots.is_current(slot) {
+                return released;
+            }
+        }
+    }
+
+    /// How many leases of `key` are taken.
+    #[must_use]
+    pub fn used(&self, key: Key, now: Now) -> u32 {
+        let tick = self.area.tick(now.mono);
+        loop {
+            let Some(slot) = self.slots.find(key) else { return 0 };
+            let taken = self.taken(slot, tick).count();
+            if self.slots.is_current(slot) {
+                return u32::try_from(taken).unwrap_or(u32::MAX);
+            }
+        }
+    }
+
+    /// How often there was no room for a key.
+    #[must_use]
+    pub fn pressure(&self) -> u64 {
+        self.area.pressure()
+    }
+
+    fn take_in(&self, slot: Slot, holder: u64, limit: usize, until: u64, tick: u64) -> Option<Leased> {
+        if self.renew_in(slot, holder, until, tick)? {
+            return Some(Leased::Held);
+        }
+        loop {
+            let full = self.full(slot, limit, tick);
+            if full.is_some() || limit == 0 {
+                let retry_at = full.map_or(Mono::MAX, |end| self.area.mono(end));
+                return self.slots.is_current(slot).then_some(Leased::Full { retry_at });
+            }
+            let Some(free) = self.leases(slot).find(|lease| lease.until <= tick) else { continue };
+            let Some(taken) = free.take(until) else { continue };
+            taken.name(holder)?;
+            self.confirm(slot)?;
+            // Counted again: others may have taken meanwhile, and all that stand now see this one.
+            let Some(end) = self.full(slot, limit + 1, tick) else { return Some(Leased::Taken) };
+            taken.set_end(0);
+            return Some(Leased::Full { retry_at: self.area.mono(end) });
+        }
+    }
+
+    fn renew_in(&self, slot: Slot, holder: u64, until: u64, tick: u64) -> Option<bool> {
+        loop {
+            let held = self.leases(slot).find(|lease| lease.until > tick && lease.is_of(holder));
+            let Some(lease) = held else { return self.slots.is_current(slot).then_some(false) };
+            if lease.set_end(until) {
+                return self.confirm(slot).map(|()| true);
+            }
+        }
+    }
+
+    fn release_in(&self, slot: Slot, index: usize, holder: u64) -> bool {
+        loop {
+            match self.lease(slot, index) {
+                Some(lease) if lease.until > 0 && lease.is_of(holder) => {
+                    if lease.set_end(0) {
+                        return true;
+                    }
+                }
+                _ => return false,
+            }
+        }
+    }
+
+    /// When the first of the leases that are taken ends, if `limit` or all are taken.
+    fn full(&self, slot: Slot, limit: usize, tick: u64) -> Option<u64> {
+        let taken = self.taken(slot, tick);
+        let (count, first) = taken.fold((0, TICKS), |(n, first), lease| (n + 1, first.min(lease.until)));
+        (count >= limit.min(self.width())).then_some(first)
+    }
+
+    fn taken(&self, slot: Slot, tick: u64) -> impl Iterator<Item = Lease<'a>> {
+        self.leases(slot).filter(move |lease| lease.until > tick)
+    }
+
+    /// Raises the epoch, so that nobody closes the slot who saw its leases before; `None` when it has gone.
+    fn confirm(&self, slot: Slot) -> Option<()> {
+        let epoch = self.slots.payload(slot).first()?;
+        loop {
+            let old = load(epoch);
+            if !self.slots.is_current(slot) {
+                return None;
+            }
+            let count = slot.reads(old).unwrap_or(0);
+            if count == SEALED {
+                self.slots.free(slot);
+                return None;
+            }
+            if swap(epoch, old, slot.says((count + 1) % SEALED)) {
+                return Some(());
+            }
+        }
+    }
+
+    /// Ends the use of a slot whose leases have all ended.
+    fn close(&self, slot: Slot, tick: u64) -> bool {
+        let Some(epoch) = self.slots.payload(slot).first() else { return false };
+        let old = load(epoch);
+        if slot.reads(old) == Some(SEALED) {
+            return true;
+        }
+        self.taken(slot, tick).next().is_none()
+            && self.slots.is_current(slot)
+            && swap(epoch, old, slot.says(SEALED))
+    }
+
+    fn leases(&self, slot: Slot) -> impl Iterator<Item = Lease<'a>> {
+        let this = *self;
+        (0..this.width()).map_while(move |index| this.lease(slot, index))
+    }
+
+    fn lease(&self, slot: Slot, index: usize) -> Option<Lease<'a>> {
+        let (end, holder) = self.slots.payload(slot).get(1 + 2 * index..).and_then(|words| match words {
+            [end, holder, ..] => Some((end, holder)),
+            _ => None,
+        })?;
+        let word = load(end);
+        let data = slot.reads(word).unwrap_or(0);
+        Some(Lease { slot, end, holder, word, turn: data & TURN, until: data & !TURN })
+    }
+
+    fn width(&self) -> usize {
+        self.area.shape.payload() / 2
+    }
+}
+
+impl Lease<'_> {
+    /// The same with a new turn and end; `None` when somebody was quicker.
+    fn take(self, until: u64) -> Option<Self> {
+        let turn = self.turn.wrapping_add(1 << BITS) & TURN;
+        let word = self.slot.says(turn | until);
+        swap(self.end, self.word, word).then_some(Self { word, turn, until, ..self })
+    }
+
+    /// Writes who has taken it; `None` when it was lost meanwhile.
+    fn name(self, holder: u64) -> Option<()> {
+        loop {
+            let old = load(self.holder);
+            if load(self.end) != self.word {
+                return None;
+            }
+            if swap(self.holder, old, self.slot.says(self.turn | holder)) {
+                return Some(());
+            }
+        }
+    }
+
+    /// Moves its end; whether it still was as read.
+    fn set_end(self, until: u64) -> bool {
+        swap(self.end, self.word, self.slot.says(self.turn | until))
+    }
+
+    /// Whether `holder` has it, if its end has not changed meanwhile.
+    fn is_of(self, holder: u64) -> bool {
+        self.slot.reads(load(self.holder)) == Some(self.turn | holder)
+    }
+}
+
+/// What is kept of a holder's number.
+const fn print(holder: u64) -> u64 {
+    if holder <= HOLDER { holder } else { holder.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (64 - BITS) }
+}
