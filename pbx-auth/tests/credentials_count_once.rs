@@ -123,6 +123,19 @@ fn of_eight_threads_with_one_count_exactly_one_gets_in() {
 }
 
 #[test]
+fn a_crowd_does_not_make_the_table_forget() {
+    let mut f = Fixture::sized(&Config::new(REALM), [9; 32], 1);
+    let first = f.proof(Algorithm::Md5).value();
+    assert!(f.judge(&first).is_right());
+    for _ in 0..299 {
+        f.later(1);
+        let crowd: Vec<_> = (0..20).map(|_| f.proof(Algorithm::Md5).value()).collect();
+        crowd.iter().for_each(|v| _ = f.judge(v));
+        assert_eq!(f.judge(&first), Outcome::Replay);
+    }
+}
+
+#[test]
 fn a_full_table_lets_nobody_in_and_counts_nobody_out() {
     let mut f = Fixture::sized(&Config::new(REALM), [9; 32], 1);
     let values: Vec<_> = (0..500).map(|_| f.proof(Algorithm::Md5).value()).collect();

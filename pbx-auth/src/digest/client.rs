@@ -240,6 +240,13 @@ mod tests {
     }
 
     #[test]
+    fn a_protection_that_is_not_known_is_passed_over() {
+        let unknown: &[u8] = br#"Digest realm="r", nonce="n", algorithm=SHA-256, qop="auth-conf""#;
+        assert_eq!(client().answer([unknown], None).err(), Some(AnswerError::NothingAcceptable));
+        assert_eq!(client().answer([unknown, MD5], None).unwrap().algorithm(), Algorithm::Md5);
+    }
+
+    #[test]
     fn nothing_readable_is_told_apart_from_nothing_acceptable() {
         let none: [&[u8]; 0] = [];
         assert_eq!(client().answer(none, None).err(), Some(AnswerError::Unreadable));

@@ -217,6 +217,11 @@ mod tests {
     }
 
     #[test]
+    fn an_empty_cnonce_is_none() {
+        assert_eq!(error(&GOOD.replace("\"c\"", "\"\"")), Some(Malformed::Value("cnonce")));
+    }
+
+    #[test]
     fn user_names_that_no_account_has_are_refused() {
         let long = "x".repeat(200);
         for bad in ["", "a:b", "a\\:b", &long] {

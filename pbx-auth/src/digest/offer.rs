@@ -81,6 +81,16 @@ mod tests {
     }
 
     #[test]
+    fn stale_is_true_in_any_case_or_not_at_all() {
+        for (text, stale) in
+            [("true", true), ("TRUE", true), ("\"true\"", true), ("false", false), ("x", false)]
+        {
+            let value = format!("Digest realm=\"r\", nonce=\"n\", stale={text}");
+            assert_eq!(Offer::parse(value.as_bytes()).unwrap().stale, stale, "{text}");
+        }
+    }
+
+    #[test]
     fn protections_are_chosen() {
         for (list, expected) in [
             ("auth-int", Protection::Use(Qop::AuthInt)),
