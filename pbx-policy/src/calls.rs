@@ -1,10 +1,13 @@
 //! Everything that concerns calls, compiled.
 
+use core::hash::Hasher;
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 
+use arrayvec::ArrayVec;
 use chrono_tz::Tz;
 use pbx_core::{ConfigError, ConfigErrors, ExtensionId, Number, RuleId, RuleKind};
+use siphasher::sip::SipHasher13;
 
 use crate::caller_id::CallerId;
 use crate::config::{
@@ -21,6 +24,8 @@ use crate::schedule::{self, Schedule};
 
 /// Most calls a trunk's limit can count.
 const TRUNK_CALLS: u32 = 2000;
+/// Most ways in which the trunks of one route may read numbers.
+pub(crate) const UNDERSTANDINGS: usize = 4;
 /// Most calls an extension's limit can count.
 const EXTENSION_CALLS: u32 = 255;
 
@@ -75,6 +80,8 @@ impl Extension {
 pub(crate) struct Trunk {
     pub(crate) name: String,
     pub(crate) index: u32,
+    /// What memory knows it by, whatever place it has: 48 bits, never 0.
+    pub(crate) tag: u64,
     pub(crate) enabled: bool,
     pub(crate) max_calls: u32,
     restriction: CallRestriction,
@@ -113,6 +120,7 @@ impl Calls {
     pub(crate) fn compile(config: &Config, errors: &mut ConfigErrors) -> Self {
         let dialect = config.dialling.dialect;
         check_dialling(&config.dialling, errors);
+        check_understandings(config, errors);
         let (schedules, schedule_names) = schedules(config, errors);
         let frequencies = Frequency::compile_all(config, errors);
         let international = International::compile(config, errors);
@@ -162,9 +170,27 @@ impl Calls {
         self.trunks.iter().find(|t| t.name == name)
     }
 
+    /// The trunk that memory knows by `tag`.
+    pub(crate) fn trunk_tagged(&self, tag: u64) -> Option<&Trunk> {
+        self.trunks.iter().find(|t| t.tag == tag)
+    }
+
     /// All trunks.
     pub(crate) fn trunks(&self) -> impl Iterator<Item = &Trunk> {
         self.trunks.iter()
+    }
+
+    /// The ways in which the trunks of a route that may be used read numbers, each once.
+    pub(crate) fn understandings(&self, route: &Route) -> impl Iterator<Item = Understanding<'_>> {
+        let mut seen: ArrayVec<Understanding<'_>, UNDERSTANDINGS> = ArrayVec::new();
+        let trunks = route.trunks.iter().filter_map(|&i| self.trunk(i)).filter(|t| t.enabled);
+        // More ways than there is room for are refused when the rules are compiled.
+        trunks.for_each(|t| {
+            if !seen.contains(&t.understanding()) {
+                let _ = seen.try_push(t.understanding());
+            }
+        });
+        seen.into_iter()
     }
 
     /// A call frequency rule.
@@ -212,6 +238,19 @@ impl Calls {
             _ => return None,
         };
         Some(format!("{kind}:{name}"))
+    }
+}
+
+/// Refuses routes whose trunks read numbers in more ways than a decision looks at.
+fn check_understandings(config: &Config, errors: &mut ConfigErrors) {
+    for (i, route) in config.routes.iter().enumerate() {
+        let trunks = config.trunks.iter().filter(|t| route.trunks.contains(&t.name));
+        let ways: BTreeSet<_> = trunks.map(|t| (t.treat_bare_e164, &t.international_prefixes)).collect();
+        if ways.len() > UNDERSTANDINGS {
+            let problem = format!("its trunks read numbers in more than {UNDERSTANDINGS} ways");
+            let error = ConfigError::new(format!("route[{i}].trunks"), problem);
+            errors.push(error.instead("give them the same treat_bare_e164 and international_prefixes"));
+        }
     }
 }
 
@@ -347,6 +386,13 @@ fn trunks(config: &Config, errors: &mut ConfigErrors) -> Vec<Trunk> {
     (0..).zip(&config.trunks).map(|(i, t)| trunk(i, t, config, errors)).collect()
 }
 
+/// A digest of a name. It need not be secret: names are the administrator's.
+fn tag_of(name: &str) -> u64 {
+    let mut hasher = SipHasher13::new();
+    hasher.write(name.as_bytes());
+    (hasher.finish() >> 16).max(1)
+}
+
 fn trunk(number: u32, config: &TrunkConfig, all: &Config, errors: &mut ConfigErrors) -> Trunk {
     let path = format!("trunk[{number}]");
     if config.max_calls > TRUNK_CALLS {
@@ -360,6 +406,7 @@ fn trunk(number: u32, config: &TrunkConfig, all: &Config, errors: &mut ConfigErr
     Trunk {
         name: config.name.clone(),
         index: number,
+        tag: tag_of(&config.name),
         enabled: config.enabled,
         max_calls: config.max_calls,
         restriction: config.restriction,

@@ -43,7 +43,7 @@ struct Home {
 }
 
 /// What a trunk makes of numbers.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Understanding<'a> {
     /// A bare number is an international one.
     pub(crate) bare: bool,

@@ -1,0 +1,458 @@
+//! Calls: deciding about them, and what happens to them afterwards.
+//!
+//! What a call uses is taken in one order: a line of the extension, a line of the trunk, a place among the live
+//! calls, and last its place in the call frequency, the one thing that cannot be given back. Whatever is
+//! refused on the way gives back what was taken before it.
+
+use core::time::Duration;
+
+use pbx_core::table::Entered;
+use pbx_core::{CallId, EventKind, ExtensionId, Mono, Now, Reason, RuleId, SecurityEvent, Verdict};
+
+use super::Guard;
+use crate::call::{CallDecision, CallEvent, CallRequest, InboundCall, OutboundCall};
+use crate::calls::{Calls, Extension, Trunk};
+use crate::decision::{Block, Decision, StepKind, StepResult};
+use crate::frequency::Exceeded as OnExceeded;
+use crate::live::{CallState, LiveCall};
+use crate::outbound::{Plan, event_for, warning};
+use crate::route::{Route, fails_over};
+use crate::rules::Rules;
+use crate::usage::{Exceeded, Lines, Usage};
+use crate::{inbound, outbound};
+
+/// How long a call that has lasted too long is remembered, so that its end finds it.
+const GRACE: Duration = Duration::from_secs(60);
+
+impl Guard {
+    /// Decides about a call and takes what it uses: all of it, or nothing when the call is refused.
+    ///
+    /// Asking again about the same call (with a PIN, or after a lost answer) replaces what was decided before and
+    /// counts once.
+    pub fn on_call<'c>(&self, request: impl Into<CallRequest<'c>>, now: Now) -> CallDecision {
+        let rules = self.rules();
+        let desk = Desk { rules: &rules, usage: self.state.usage(now), now };
+        match request.into() {
+            CallRequest::Outbound(call) => desk.outbound(&call),
+            CallRequest::Inbound(call) => desk.inbound(&call),
+        }
+    }
+
+    /// What [`Guard::on_call`] would decide. Nothing is taken, counted or locked.
+    pub fn check_call<'c>(&self, request: impl Into<CallRequest<'c>>, now: Now) -> CallDecision {
+        let rules = self.rules();
+        let usage = self.state.usage(now);
+        let (calls, policy) = (&rules.calls, rules.version());
+        match request.into() {
+            CallRequest::Outbound(call) => {
+                outbound::evaluate(calls, policy, usage, &call, false, now).decision
+            }
+            CallRequest::Inbound(call) => inbound::evaluate(calls, policy, usage, &call, now).decision,
+        }
+    }
+
+    /// What is to become of a call that something happened to: it continues, is warned, or is cut.
+    ///
+    /// After [`CallEvent::Failed`] the rule of the decision is the trunk to try next, whose line is taken; without a
+    /// rule the call is over. A call that is not known is left alone, because it may be an emergency call that there was no room to remember.
+    pub fn on_call_event(&self, call: CallId, event: CallEvent, now: Now) -> Decision {
+        let rules = self.rules();
+        Desk { rules: &rules, usage: self.state.usage(now), now }.event(call, event)
+    }
+
+    /// Unlocks the outbound calls of an extension that called too often; whether they were locked.
+    pub fn unlock(&self, extension: ExtensionId, now: Now) -> bool {
+        self.state.usage(now).unlock(extension)
+    }
+
+    /// Every extension whose outbound calls are locked.
+    #[must_use]
+    pub fn locked(&self, now: Now) -> Vec<Block> {
+        self.state.usage(now).locks().collect()
+    }
+
+    /// When the next call is to be warned or cut.
+    pub(crate) fn next_call_timeout(&self, now: Now) -> Option<Mono> {
+        self.state.usage(now).live().iter().filter_map(|call| next_due(&call)).min()
+    }
+
+    /// The calls that are to be warned or cut now, at most `most` of them. Each is told once, to one caller, even
+    /// where several processes share the state.
+    pub(crate) fn due_calls(&self, most: usize, now: Now) -> Vec<(CallId, Decision)> {
+        let rules = self.rules();
+        let desk = Desk { rules: &rules, usage: self.state.usage(now), now };
+        let due = desk.usage.live().iter().filter(|call| next_due(call).is_some_and(|at| at <= now.mono));
+        due.filter_map(|call| Some((call.call, desk.due(&call)?))).take(most).collect()
+    }
+}
+
+/// When a call is to be warned or cut, if it was not told yet.
+fn next_due(call: &LiveCall) -> Option<Mono> {
+    let cut = call.ends_at().filter(|_| !call.state.cut);
+    let warn = call.warns_at().filter(|_| !call.state.warned && !call.state.cut);
+    [cut, warn].into_iter().flatten().min()
+}
+
+/// Where calls are decided and followed, at one moment.
+struct Desk<'a> {
+    rules: &'a Rules,
+    usage: Usage<'a>,
+    now: Now,
+}
+
+impl<'a> Desk<'a> {
+    const fn calls(&self) -> &'a Calls {
+        &self.rules.calls
+    }
+
+    fn outbound(&self, call: &OutboundCall<'_>) -> CallDecision {
+        let counted = self.forget(call.call);
+        let policy = self.rules.version();
+        let mut asked = outbound::evaluate(self.calls(), policy, self.usage, call, counted, self.now);
+        if asked.decision.emergency {
+            self.remember_emergency(call, &asked.decision);
+        } else if let Some(exceeded) = asked.exceeded {
+            self.exceeded(&mut asked.decision.decision, call.extension, exceeded);
+        } else if let Some(plan) = asked.plan {
+            self.take(&mut asked.decision, plan, call, counted);
+        }
+        self.limit_events(&mut asked.decision.decision);
+        asked.decision
+    }
+
+    fn inbound(&self, call: &InboundCall<'_>) -> CallDecision {
+        self.forget(call.call);
+        let policy = self.rules.version();
+        let mut asked = inbound::evaluate(self.calls(), policy, self.usage, call, self.now);
+        if let Some((trunk, extension)) = asked.plan {
+            let mut live = LiveCall::new(call.call);
+            live.state.inbound = true;
+            live.extension = Some(extension.id);
+            (live.max, live.warn) = (asked.decision.max_duration, asked.decision.warn_at);
+            let _ = live.trunks.try_push(trunk.tag);
+            match self.trunk_line(trunk, &live) {
+                Ok(line) => {
+                    live.state.trunk_line = line;
+                    self.enter(&mut asked.decision, &live);
+                }
+                Err(Full) => self.refuse(
+                    &mut asked.decision,
+                    &live,
+                    StepKind::Trunk,
+                    Some(trunk.rule()),
+                    Reason::TrunkBusy,
+                ),
+            }
+        }
+        self.limit_events(&mut asked.decision.decision);
+        asked.decision
+    }
+
+    /// Takes all that a call uses, or refuses it.
+    fn take(&self, out: &mut CallDecision, plan: Plan<'_>, call: &OutboundCall<'_>, counted: bool) {
+        let mut live = LiveCall::new(call.call);
+        live.extension = Some(plan.extension.id);
+        (live.max, live.warn) = (out.max_duration, out.warn_at);
+        let Ok(line) = self.extension_line(plan.extension, &live) else {
+            let rule = Some(plan.extension.rule());
+            return self.refuse(out, &live, StepKind::UserConcurrency, rule, Reason::UserConcurrency);
+        };
+        live.state.extension_line = line;
+        let Some(trunk) = self.first_trunk(out, &mut live) else {
+            self.give_back(&live);
+            let rule = out.route;
+            return self.refuse(out, &live, StepKind::Trunk, rule, Reason::TrunkBusy);
+        };
+        if !self.enter(out, &live) {
+            return;
+        }
+        if !counted && let Err(exceeded) = self.usage.count(self.calls(), plan.extension) {
+            self.forget(call.call);
+            self.refuse(out, &live, StepKind::Frequency, Some(exceeded.rule()), Reason::FrequencyExceeded);
+            return self.exceeded(&mut out.decision, call.extension, exceeded);
+        }
+        self.remember(plan.route, trunk);
+    }
+
+    fn remember(&self, route: &Route, trunk: &Trunk) {
+        if route.memory {
+            self.usage.remember(route, trunk);
+        }
+    }
+
+    /// The first trunk of the decision that has a line left, which is taken; those before it are removed.
+    fn first_trunk(&self, out: &mut CallDecision, live: &mut LiveCall) -> Option<&'a Trunk> {
+        while let Some(choice) = out.trunks.first() {
+            let trunk = self.calls().trunk(choice.trunk.index)?;
+            if let Ok(line) = self.trunk_line(trunk, live) {
+                live.state.trunk_line = line;
+                let tags = out.trunks.iter().filter_map(|c| self.calls().trunk(c.trunk.index)).map(|t| t.tag);
+                live.trunks = tags.collect();
+                return Some(trunk);
+            }
+            out.trunks.remove(0);
+        }
+        None
+    }
+
+    /// Remembers a call that was let through, or refuses it and gives its lines back.
+    fn enter(&self, out: &mut CallDecision, live: &LiveCall) -> bool {
+        let entered = self.usage.live().enter(live, self.now.mono + self.alive_for());
+        if entered == Entered::New {
+            return true;
+        }
+        self.give_back(live);
+        self.refuse(out, live, StepKind::Trunk, None, Reason::Pressure);
+        out.decision.event(SecurityEvent::new(EventKind::TablePressure, self.now.wall).call(live.call));
+        false
+    }
+
+    /// An emergency call is remembered if there is room, and takes nothing.
+    fn remember_emergency(&self, call: &OutboundCall<'_>, out: &CallDecision) {
+        let mut live = LiveCall::new(call.call);
+        live.state.emergency = true;
+        live.extension = Some(call.extension);
+        let tags = out.trunks.iter().filter_map(|c| self.calls().trunk(c.trunk.index)).map(|t| t.tag);
+        live.trunks = tags.collect();
+        let _ = self.usage.live().enter(&live, self.now.mono + self.alive_for());
+        self.usage.expect_call_back(call.extension);
+    }
+
+    /// What exceeding a call frequency rule leads to, told once a lock.
+    fn exceeded(&self, decision: &mut Decision, extension: ExtensionId, exceeded: Exceeded) {
+        let on_exceeded = self.calls().frequency(exceeded.rule).map(|f| f.exceeded);
+        decision.retry_after = exceeded.retry_at.map(|at| at.since(self.now.mono));
+        let Some(OnExceeded::Lock(length)) = on_exceeded else { return };
+        decision.retry_after = length;
+        decision.block = self.usage.lock(extension, length);
+        let until = decision.block.and_then(|b| b.until).map(|at| self.now.wall_at(at));
+        let told = decision.block.is_some();
+        let concerned = |kind| kind == EventKind::FrequencyExceeded;
+        decision.events.iter_mut().filter(|e| concerned(e.kind)).for_each(|e| e.until = until);
+        if !told && self.usage.lock_of(extension).is_some() {
+            decision.events.retain(|e| !concerned(e.kind));
+        }
+    }
+
+    fn refuse(
+        &self,
+        out: &mut CallDecision,
+        live: &LiveCall,
+        kind: StepKind,
+        rule: Option<RuleId>,
+        reason: Reason,
+    ) {
+        out.trunks.clear();
+        (out.max_duration, out.warn_at, out.destination) = (None, None, None);
+        out.decision.step(kind, rule, StepResult::Refused(reason));
+        out.decision.verdict = Verdict::Reject;
+        (out.decision.reason, out.decision.rule) = (reason, rule);
+        let event =
+            SecurityEvent::new(event_for(reason), self.now.wall).reason(reason).rule(rule).call(live.call);
+        out.decision.event(live.extension.map_or(event, |e| event.extension(e)));
+    }
+
+    /// A full trunk is told once a minute, not for every call.
+    fn limit_events(&self, decision: &mut Decision) {
+        let busy = decision.reason == Reason::TrunkBusy || decision.reason == Reason::NoTrunk;
+        let name = decision.rule.map(|rule| self.rules.rule_name(rule)).filter(|_| busy);
+        if name.is_some_and(|name| !self.usage.tells_busy(&name)) {
+            decision.events.retain(|e| e.kind != EventKind::TrunkBusy);
+        }
+    }
+
+    fn extension_line(&self, extension: &Extension, live: &LiveCall) -> Result<Option<u16>, Full> {
+        let limit = Some(extension.max_calls).filter(|&n| n > 0);
+        self.line(Lines::of(extension), limit, live)
+    }
+
+    fn trunk_line(&self, trunk: &Trunk, live: &LiveCall) -> Result<Option<u16>, Full> {
+        self.line(Lines::trunk(trunk), trunk.limit(!live.state.inbound), live)
+    }
+
+    /// Takes a line where lines are counted.
+    fn line(&self, lines: Lines<'_>, limit: Option<u32>, live: &LiveCall) -> Result<Option<u16>, Full> {
+        let Some(limit) = limit else { return Ok(None) };
+        let until = self.now.mono + self.alive_for();
+        self.usage.take(lines, limit, live.call, until).map(Some).ok_or(Full)
+    }
+
+    fn alive_for(&self) -> Duration {
+        self.calls().dialling.alive_for.get()
+    }
+
+    /// Forgets a call and gives back what it holds; whether it was known.
+    fn forget(&self, call: CallId) -> bool {
+        let Some(live) = self.usage.live().get(call) else { return false };
+        self.give_back(&live);
+        self.usage.live().forget(call)
+    }
+
+    fn give_back(&self, live: &LiveCall) {
+        self.give_back_trunk(live);
+        if let (Some(extension), Some(tag)) = (live.extension, live.state.extension_line) {
+            self.usage.give_back(extension.as_str(), tag, live.call);
+        }
+    }
+
+    fn give_back_trunk(&self, live: &LiveCall) {
+        let trunk = live.trunk().and_then(|tag| self.calls().trunk_tagged(tag));
+        if let (Some(trunk), Some(tag)) = (trunk, live.state.trunk_line) {
+            self.usage.give_back(&trunk.name, tag, live.call);
+        }
+    }
+
+    fn event(&self, call: CallId, event: CallEvent) -> Decision {
+        let Some(live) = self.usage.live().get(call) else {
+            return self.decision(Verdict::Continue, Reason::UnknownCall);
+        };
+        match event {
+            CallEvent::Answered => self.answered(call),
+            CallEvent::Alive => self.alive(&live),
+            CallEvent::Transferred { extension } => self.transferred(live, extension),
+            CallEvent::Failed { sip_status } => self.failed(live, sip_status),
+            CallEvent::Ended => {
+                self.forget(call);
+                self.decision(Verdict::Continue, Reason::Allowed)
+            }
+        }
+    }
+
+    fn answered(&self, call: CallId) -> Decision {
+        self.usage.live().answer(call);
+        let live = self.usage.live().get(call);
+        live.map_or_else(|| self.decision(Verdict::Continue, Reason::UnknownCall), |live| self.alive(&live))
+    }
+
+    /// Keeps the call and its lines, and says whether its time has come.
+    fn alive(&self, live: &LiveCall) -> Decision {
+        self.keep(live);
+        let over = live.ends_at().is_some_and(|at| at <= self.now.mono);
+        self.due(live).unwrap_or_else(|| match over {
+            true => self.decision(Verdict::Cut, Reason::DurationLimit),
+            false => self.decision(Verdict::Continue, self.reason_of(live)),
+        })
+    }
+
+    fn keep(&self, live: &LiveCall) {
+        let until = self.now.mono + self.alive_for();
+        let trunk = live.trunk().and_then(|tag| self.calls().trunk_tagged(tag));
+        if let (Some(trunk), Some(tag)) = (trunk, live.state.trunk_line) {
+            self.usage.keep(&trunk.name, tag, live.call, until);
+        }
+        if let (Some(extension), Some(tag)) = (live.extension, live.state.extension_line) {
+            self.usage.keep(extension.as_str(), tag, live.call, until);
+        }
+        // A call that has to be cut is remembered until then, alive or not.
+        let end = live.ends_at().map_or(until, |at| until.max(at + GRACE));
+        self.usage.live().keep(live.call, end);
+    }
+
+    /// The warning or the cut that is due and was not told yet.
+    fn due(&self, live: &LiveCall) -> Option<Decision> {
+        let is_due = |at: Option<Mono>| at.is_some_and(|at| at <= self.now.mono);
+        let old = live.state;
+        let (verdict, new) = if is_due(live.ends_at()) && !old.cut {
+            (Verdict::Cut, CallState { cut: true, ..old })
+        } else if is_due(live.warns_at()) && !old.warned && !old.cut {
+            (Verdict::Warn, CallState { warned: true, ..old })
+        } else {
+            return None;
+        };
+        if !self.usage.live().change(live.call, old, new) {
+            return None;
+        }
+        let mut decision = self.decision(verdict, Reason::DurationLimit);
+        decision.step(StepKind::Duration, self.responsible(live), StepResult::Refused(Reason::DurationLimit));
+        decision.rule = self.responsible(live);
+        if verdict == Verdict::Cut {
+            let event = SecurityEvent::new(EventKind::DurationReached, self.now.wall);
+            let event = event.reason(Reason::DurationLimit).call(live.call).rule(decision.rule);
+            decision.event(live.extension.map_or(event, |e| event.extension(e)));
+        }
+        Some(decision)
+    }
+
+    fn responsible(&self, live: &LiveCall) -> Option<RuleId> {
+        live.extension.and_then(|e| self.calls().extension(e)).map(Extension::rule)
+    }
+
+    /// Somebody else is responsible: the limits of that extension hold from now on, over the time since the answer.
+    fn transferred(&self, mut live: LiveCall, to: ExtensionId) -> Decision {
+        if live.state.emergency {
+            return self.decision(Verdict::Continue, Reason::Emergency);
+        }
+        let Some(extension) = self.calls().extension(to).filter(|e| e.enabled) else {
+            return self.cut(&live, Reason::NoExtension, None);
+        };
+        let old = live.clone();
+        let line = if live.state.inbound { Ok(None) } else { self.extension_line(extension, &live) };
+        let Ok(line) = line else {
+            return self.cut(&live, Reason::UserConcurrency, Some(extension.rule()));
+        };
+        let owner = (!live.state.inbound).then_some(extension);
+        live.max = self.calls().max_duration(owner, None);
+        live.warn = warning(live.max, self.calls().dialling.warn_before.get());
+        live.extension = Some(to);
+        live.state = CallState { extension_line: line, warned: false, ..old.state };
+        self.usage.live().hand_over(&live);
+        self.usage.live().change(live.call, old.state, live.state);
+        if let (Some(before), Some(tag)) = (old.extension.filter(|&e| e != to), old.state.extension_line) {
+            self.usage.give_back(before.as_str(), tag, live.call);
+        }
+        self.alive(&live)
+    }
+
+    /// The trunk did not take the call: the next one, when the answer was about the trunk.
+    fn failed(&self, live: LiveCall, sip_status: u16) -> Decision {
+        let failed_over = fails_over(sip_status) && !live.state.inbound && live.answered_at.is_none();
+        let next = if failed_over { self.next_trunk(&live) } else { None };
+        let Some(trunk) = next else {
+            self.forget(live.call);
+            return match failed_over {
+                true => self.decision(Verdict::Cut, Reason::NoTrunk),
+                false => self.decision(Verdict::Continue, self.reason_of(&live)),
+            };
+        };
+        let mut decision = self.decision(Verdict::Continue, self.reason_of(&live));
+        decision.rule = Some(trunk.rule());
+        decision.step(StepKind::Trunk, Some(trunk.rule()), StepResult::Matched);
+        decision
+    }
+
+    /// Moves a call to its next trunk that has a line left.
+    fn next_trunk(&self, live: &LiveCall) -> Option<&'a Trunk> {
+        let rest =
+            (live.state.attempt + 1..).zip(live.trunks.iter().skip(usize::from(live.state.attempt) + 1));
+        for (attempt, &tag) in rest {
+            let Some(trunk) = self.calls().trunk_tagged(tag) else { continue };
+            let line = if live.state.emergency { Ok(None) } else { self.trunk_line(trunk, live) };
+            let Ok(line) = line else { continue };
+            let new = CallState { attempt, trunk_line: line, ..live.state };
+            if self.usage.live().change(live.call, live.state, new) {
+                self.give_back_trunk(live);
+                return Some(trunk);
+            }
+        }
+        None
+    }
+
+    fn cut(&self, live: &LiveCall, reason: Reason, rule: Option<RuleId>) -> Decision {
+        let mut decision = self.decision(Verdict::Cut, reason);
+        decision.rule = rule;
+        let event = SecurityEvent::new(EventKind::CallRefused, self.now.wall).reason(reason).call(live.call);
+        decision.event(event.rule(rule));
+        decision
+    }
+
+    const fn reason_of(&self, live: &LiveCall) -> Reason {
+        if live.state.emergency { Reason::Emergency } else { Reason::Allowed }
+    }
+
+    fn decision(&self, verdict: Verdict, reason: Reason) -> Decision {
+        Decision::new(verdict, reason, self.rules.version())
+    }
+}
+
+/// All lines are taken.
+struct Full;
