@@ -107,3 +107,14 @@ fn rfc3261_12_2_1_1_a_trunk_is_followed_to_its_contact_or_first_route() {
 fn a_phone_behind_nat_is_reached_where_it_was_met() {
     assert_eq!(calling(false, "Contact: <sip:1001@10.0.0.7:5060>\r\n").1, TRUNK);
 }
+
+#[test]
+fn an_incoming_call_stays_where_it_came_from_until_the_embedder_says_otherwise() {
+    let (mut net, dialog) = called("");
+    assert_eq!(sent_info(&mut net, dialog).1, TRUNK);
+    net.host(0).follow_contact(dialog).unwrap();
+    assert_eq!(sent_info(&mut net, dialog).1, "10.0.0.7:5070");
+    let (mut net, dialog) = called("Record-Route: <sip:203.0.113.9:5070;lr>\r\n");
+    net.host(0).follow_contact(dialog).unwrap();
+    assert_eq!(sent_info(&mut net, dialog).1, "203.0.113.9:5070");
+}

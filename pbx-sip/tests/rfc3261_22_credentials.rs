@@ -148,6 +148,29 @@ fn a_peer_that_challenges_for_ever_is_asked_four_times() {
 }
 
 #[test]
+fn a_401_that_asks_for_nothing_is_a_refusal() {
+    let mut net = Net::new(2, FINE, 1);
+    net.call(0, 1);
+    net.settle();
+    let [Event::Request { transaction, .. }] = net.events(1)[..] else { panic!("an INVITE arrives") };
+    let now = net.now;
+    net.host(1).respond(transaction, 401, &Parts::default(), now).unwrap();
+    net.settle();
+    assert!(matches!(net.events(0)[..], [Event::Ended { end: End::Refused(401), .. }]));
+}
+
+#[test]
+fn a_call_that_is_hung_up_on_is_not_kept_for_credentials() {
+    let mut net = Net::new(2, FINE, 1);
+    let call = net.call(0, 1);
+    let challenged = challenge(&mut net, 401).unwrap();
+    let now = net.now;
+    net.host(0).hang_up(call, &[], now).unwrap();
+    assert!(matches!(net.events(0)[..], [Event::Ended { end: End::HungUp, .. }]));
+    assert!(net.host(0).authorize(challenged, "Authorization", ANSWER, now).is_err());
+}
+
+#[test]
 fn credentials_cannot_end_a_line() {
     let mut net = Net::new(2, FINE, 1);
     net.register(0, 1);

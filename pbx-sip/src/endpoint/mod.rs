@@ -291,6 +291,7 @@ pub(crate) fn hex(word: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use pbx_core::Transport;
 
     #[test]
     fn a_budget_is_for_a_second() {
@@ -298,6 +299,51 @@ mod tests {
         let takes: Vec<_> = (0..4).map(|_| budget.take(Mono::from_millis(500))).collect();
         assert_eq!(takes, [true, true, false, false]);
         assert!(budget.take(Mono::from_millis(1_500)));
+    }
+
+    /// Two endpoints that pass messages until neither has any; what is asked is answered with `status`.
+    fn talk(ends: &mut [Endpoint; 2], status: u16, now: Now) {
+        let from = |n: usize| Source::new(([192, 0, 2, n as u8], 5060).into(), Transport::Udp);
+        let mut bytes = Vec::new();
+        for n in [0, 1, 0, 1, 0, 1, 0, 1] {
+            while ends[n].poll_transmit(&mut bytes).is_some() {
+                ends[1 - n].handle_datagram(from(n), &bytes, now);
+            }
+            while let Some(event) = ends[n].poll_event() {
+                if let Event::Request { transaction, .. } = event {
+                    ends[n].respond(transaction, status, &Parts::default(), now).unwrap();
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn no_table_keeps_what_has_ended() {
+        let end = |n: u8| {
+            Endpoint::new(Config::advertising(Transport::Udp, format!("192.0.2.{n}")), [n; 32]).unwrap()
+        };
+        let mut ends = [end(0), end(1)];
+        let mut now = Now::new(Mono::from_secs(1), pbx_core::Wall::UNIX_EPOCH);
+        let peer = Peer { addr: ([192, 0, 2, 1], 5060).into(), transport: Transport::Udp };
+        for status in [200, 486, 401, 180] {
+            let (uri, to) = ("sip:b@192.0.2.1", "<sip:b@192.0.2.1>");
+            let invite = crate::dialog::Invite { uri, from: "<sip:a@b>", to, peer, follow_contact: false };
+            let call = ends[0].invite(&invite, &Parts::body("a/b", b"c"), now).unwrap();
+            talk(&mut ends, status, now);
+            assert_ne!(ends[1].load(), Load::default());
+            let _ = ends[0].hang_up(call, &[], now);
+            for _ in 0..70 {
+                talk(&mut ends, status, now);
+                now = now.after(core::time::Duration::from_secs(1));
+                ends.iter_mut().for_each(|end| end.handle_timeout(now));
+            }
+        }
+        for end in &ends {
+            let indexes = [&end.server_index, &end.merge_index, &end.client_index, &end.dialog_index];
+            assert_eq!(indexes.map(|index| index.len()), [0; 4]);
+            assert_eq!((end.per_source.len(), end.request_bytes), (0, 0));
+            assert_eq!(end.load(), Load::default());
+        }
     }
 
     #[test]

@@ -8,7 +8,8 @@ use std::net::SocketAddr;
 
 use pbx_core::{Mono, Now, Random, Source, Transport, Wall};
 use pbx_sip::{
-    Config, Endpoint, Event, Handled, Invite, Message, Method, Outgoing, Parts, Peer, Received, StartLine,
+    Config, DialogId, End, Endpoint, Event, Handled, Invite, Message, Method, Outgoing, Parts, Peer,
+    Received, ServerTransactionId, StartLine,
 };
 
 /// How a network treats datagrams.
@@ -207,6 +208,41 @@ impl Net {
         let contact = format!("<sip:1001@{}>", addr(from));
         let headers = [("Contact", contact.as_str()), ("Expires", "600")];
         self.host(from).request(&request, peer(to), &Parts::headers(&headers), now).unwrap()
+    }
+}
+
+pub const SDP: Parts<'static> = Parts::body("application/sdp", b"v=0\r\n");
+
+/// A call from host 0 that rings at host 1.
+pub fn ringing(net: &mut Net) -> (DialogId, DialogId, ServerTransactionId) {
+    let caller = net.call(0, 1);
+    net.settle();
+    let [Event::Request { transaction, dialog: None, method: Method::Invite, .. }] = net.events(1)[..] else {
+        panic!("an INVITE arrives")
+    };
+    let now = net.now;
+    let callee = net.host(1).ring(transaction, 180, &Parts::default(), now).unwrap();
+    net.settle();
+    assert!(matches!(net.events(0)[..], [Event::Progress { status: 180, dialog, .. }] if dialog == caller));
+    (caller, callee, transaction)
+}
+
+/// A call that is up.
+pub fn up(net: &mut Net) -> (DialogId, DialogId) {
+    let (caller, callee, transaction) = ringing(net);
+    let now = net.now;
+    assert_eq!(net.host(1).accept(transaction, &SDP, now), Ok(callee));
+    net.settle();
+    assert!(matches!(net.events(0)[..], [Event::Answered { dialog, .. }] if dialog == caller));
+    assert!(matches!(net.events(1)[..], [Event::Acknowledged { dialog, .. }] if dialog == callee));
+    (0..2).for_each(|n| drop(net.sent(n)));
+    (caller, callee)
+}
+
+pub fn ended(net: &mut Net, host: usize) -> Option<End> {
+    match net.events(host)[..] {
+        [Event::Ended { end, .. }] => Some(end),
+        _ => None,
     }
 }
 
