@@ -133,6 +133,12 @@ impl<'a> Slots<'a> {
         first & LIVE != 0 && first & GENERATION == slot.generation
     }
 
+    /// Whether `slot` holds `key`.
+    #[cfg(test)]
+    pub(super) fn is_of(&self, slot: Slot, key: Key) -> bool {
+        load(self.first(slot.bucket, slot.index)) >> 17 == key.print()
+    }
+
     /// Ends the use of `slot`. Harmless when somebody else has done so.
     pub(super) fn free(&self, slot: Slot) {
         let word = self.first(slot.bucket, slot.index);
