@@ -14,7 +14,10 @@ fn judge(f: &Fixture, value: &str, ha1: Option<&Ha1>) -> Outcome {
 /// What goes out after credentials: with the same random bits, byte for byte.
 fn reply(server: &Server, outcome: Outcome, f: &Fixture) -> Vec<String> {
     let mut random = Random::from_seed([6; 32]);
-    server.challenges(outcome.is_stale(), &mut random, f.now).map(|c| c.to_string()).collect()
+    server
+        .challenges(common::source(), outcome.is_stale(), &mut random, f.now)
+        .map(|c| c.to_string())
+        .collect()
 }
 
 #[test]
@@ -33,7 +36,7 @@ fn an_unknown_user_gets_the_bytes_that_a_wrong_secret_gets() {
 fn outcomes_before_the_proof_are_the_same_for_everybody() {
     let mut f = Fixture::new();
     let wrong = Proof { secret: "guess".into(), ..f.proof(Algorithm::Md5) };
-    let forged = Proof { nonce: "0".repeat(48), ..wrong.clone() };
+    let forged = Proof { nonce: "0".repeat(56), ..wrong.clone() };
     let swapped = Proof { algorithm: "SHA-256".into(), ..wrong.clone() };
     let elsewhere = Proof { realm: "x".into(), ..wrong.clone() };
     let other_uri = Proof { uri: "sip:x".into(), ..wrong };

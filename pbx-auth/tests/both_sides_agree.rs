@@ -86,8 +86,11 @@ fn a_stale_challenge_is_answered_and_opens() {
     f.later(400);
     let outcome = f.judge(&value);
     assert_eq!(outcome, Outcome::Stale);
-    let again: Vec<_> =
-        f.server.challenges(outcome.is_stale(), &mut f.random, f.now).map(|c| c.to_string()).collect();
+    let again: Vec<_> = f
+        .server
+        .challenges(common::source(), outcome.is_stale(), &mut f.random, f.now)
+        .map(|c| c.to_string())
+        .collect();
     let mut second = common::client().answer(again.iter().map(String::as_bytes), Some(&first)).unwrap();
     let value = second.authorization(&common::REGISTER, &mut f.random).unwrap();
     assert!(f.judge(&value).is_right());

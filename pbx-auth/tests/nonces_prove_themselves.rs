@@ -2,9 +2,9 @@
 
 mod common;
 
-use common::{Fixture, Proof, REALM, parameter};
-use pbx_auth::digest::{Algorithm, Config, Outcome};
-use pbx_core::Wall;
+use common::{Fixture, Proof, REALM, parameter, source};
+use pbx_auth::digest::{Algorithm, Config, Credentials, Outcome};
+use pbx_core::{Source, Transport, Wall};
 
 /// Judges a right proof over another nonce.
 fn judge(f: &Fixture, proof: &Proof, nonce: &str) -> Outcome {
@@ -44,7 +44,7 @@ fn truncated_extended_and_foreign_nonces_are_forged() {
     for n in 0..nonce.len() {
         assert_eq!(judge(&f, &proof, &nonce[..n]), Outcome::Forged, "{n}");
     }
-    for other in [format!("{nonce}00"), format!(" {nonce}"), nonce.to_uppercase(), "0".repeat(48)] {
+    for other in [format!("{nonce}00"), format!(" {nonce}"), nonce.to_uppercase(), "0".repeat(56)] {
         assert!(judge(&f, &proof, &other).is_failure(), "{other}");
     }
     let asterisk = "1772445600/2b00042f7481c7b056c4b410d28f33cf";
@@ -113,6 +113,24 @@ fn the_last_key_still_counts_and_the_one_before_does_not() {
     assert_eq!(f.judge(&proof.count(1).value()), Outcome::Replay, "counts outlive the rotation");
     f.server.rotate(&[2; 32]);
     assert_eq!(f.judge(&proof.count(2).value()), Outcome::Stale);
+}
+
+#[test]
+fn an_address_is_proved_by_the_nonce_that_went_there_and_by_no_other() {
+    let mut f = Fixture::new();
+    let victim = |text: &str| Source::new(text.parse().unwrap(), Transport::Udp);
+    // The proof does not matter: it is a guess that is held against its sender.
+    let value = Proof { secret: "guess".into(), ..f.proof(Algorithm::Sha256) }.value();
+    let credentials = Credentials::parse(value.as_bytes()).unwrap();
+    assert!(f.server.has_issued_to(source(), &credentials, f.now));
+    assert!(f.server.has_issued_to(victim("192.0.2.7:1"), &credentials, f.now), "another port");
+    for other in ["192.0.2.8:5060", "[2001:db8::7]:5060"] {
+        assert!(!f.server.has_issued_to(victim(other), &credentials, f.now), "{other}");
+    }
+    f.later(301);
+    assert!(!f.server.has_issued_to(source(), &credentials, f.now), "somebody else may have the address now");
+    let value = Proof { nonce: "0".repeat(56), ..Proof::default() }.value();
+    assert!(!f.server.has_issued_to(source(), &Credentials::parse(value.as_bytes()).unwrap(), f.now));
 }
 
 #[test]

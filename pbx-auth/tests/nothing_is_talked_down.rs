@@ -10,7 +10,8 @@ fn challenges_come_strongest_first_whatever_the_order_of_the_list() {
     let mut config = Config::new(REALM);
     config.algorithms = vec![Algorithm::Md5, Algorithm::Sha512_256, Algorithm::Sha256, Algorithm::Md5];
     let mut f = Fixture::with(&config, [9; 32]);
-    let order: Vec<_> = f.server.challenges(false, &mut f.random, f.now).map(|c| c.algorithm()).collect();
+    let order: Vec<_> =
+        f.server.challenges(common::source(), false, &mut f.random, f.now).map(|c| c.algorithm()).collect();
     assert_eq!(order, [Algorithm::Sha512_256, Algorithm::Sha256, Algorithm::Md5]);
 }
 

@@ -6,7 +6,7 @@
 //!
 //! ```
 //! # use pbx_auth::{Ha1, SipSecret, digest::{Client, Config, Credentials, Outcome, Request, Server}};
-//! # use pbx_core::{Mono, Now, Random, Wall, table::{Block, Layout, heap}};
+//! # use pbx_core::{Mono, Now, Random, Source, Transport, Wall, table::{Block, Layout, heap}};
 //! # let now = Now::new(Mono::from_secs(9), Wall::from_unix_secs(1_772_445_600));
 //! # let mut random = Random::from_seed([1; 32]);
 //! let mut layout = Layout::new(1);
@@ -18,11 +18,14 @@
 //! let ha1 = Ha1::derive("1001", "pbx.example", &secret)?;
 //! let request = Request { method: "REGISTER", uri: b"sip:pbx.example", body: b"" };
 //!
-//! let challenges: Vec<String> = server.challenges(false, &mut random, now).map(|c| c.to_string()).collect();
+//! let source = Source::new("192.0.2.7:5060".parse()?, Transport::Udp);
+//! let challenges = server.challenges(source, false, &mut random, now);
+//! let challenges: Vec<String> = challenges.map(|c| c.to_string()).collect();
 //! let mut answer = Client::new("1001", secret)?.answer(challenges.iter().map(String::as_bytes), None)?;
 //! let value = answer.authorization(&request, &mut random)?;
 //!
 //! let credentials = Credentials::parse(value.as_bytes())?;
+//! assert!(server.has_issued_to(source, &credentials, now));
 //! assert!(matches!(server.verify(&credentials, &request, Some(&ha1), now), Outcome::Right(_)));
 //! assert_eq!(server.verify(&credentials, &request, Some(&ha1), now), Outcome::Replay);
 //! # Ok::<(), Box<dyn std::error::Error>>(())

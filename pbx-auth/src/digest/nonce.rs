@@ -1,6 +1,6 @@
 //! Nonces that prove themselves: nothing is stored until a proof over one has verified.
 //!
-//! 24 bytes, sent as 48 hexadecimal digits:
+//! 28 bytes, sent as 56 hexadecimal digits:
 //!
 //! | bytes | content |
 //! | --- | --- |
@@ -8,7 +8,12 @@
 //! | 2 | algorithm and quality of protection that were offered with it |
 //! | 3-6 | second in which it expires |
 //! | 7-11 | random, so that no two clients share a nonce and its counts |
-//! | 12-23 | first 96 bits of HMAC-SHA256 over bytes 0-11 and the realm |
+//! | 12-15 | first 32 bits of HMAC-SHA256 over bytes 7-11 and the address it was sent to |
+//! | 16-27 | first 96 bits of HMAC-SHA256 over bytes 0-15 and the realm |
+//!
+//! The address is no condition of a proof, because phones change theirs. It tells whether credentials come from
+//! where their nonce went: over UDP, a sender that can show that receives at the address it claims, and
+//! failures under a forged address are not held against its owner for good.
 //!
 //! What was offered is read from the nonce, not from what the client claims, so neither the algorithm nor
 //! the protection can be talked down.
@@ -21,17 +26,17 @@
 //! its beginning: a longer lifetime in a new configuration cannot revive what has expired.
 
 use hmac::{Hmac, KeyInit, Mac};
-use pbx_core::{Now, Random};
+use pbx_core::{AddrKey, Now, Random};
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
 
 use super::hash::{Algorithm, Qop};
 use crate::hex;
 
-const LEN: usize = 24;
+const LEN: usize = 28;
 /// Length of its text, in characters.
 pub(crate) const TEXT: usize = 2 * LEN;
-const HEADER: usize = 12;
+const HEADER: usize = 16;
 const TAG: usize = LEN - HEADER;
 
 /// How much earlier than the thread that issued a nonce another one may have read the clock, in seconds.
@@ -44,6 +49,16 @@ pub(crate) struct Nonce {
     pub(crate) algorithm: Algorithm,
     pub(crate) qop: Qop,
     expires: u32,
+}
+
+/// What a nonce is issued for.
+pub(crate) struct Issue<'a> {
+    pub(crate) realm: &'a str,
+    pub(crate) offered: (Algorithm, Qop),
+    /// Seconds.
+    pub(crate) lifetime: u32,
+    /// Where it is sent.
+    pub(crate) to: AddrKey,
 }
 
 impl Nonce {
@@ -82,23 +97,18 @@ impl Keys {
         self.previous = Some(core::mem::replace(&mut self.current, Key::new(seed)));
     }
 
-    /// The text of a new nonce that lives `lifetime` seconds.
-    pub(crate) fn issue(
-        &self,
-        realm: &str,
-        offered: (Algorithm, Qop),
-        lifetime: u32,
-        random: &mut Random,
-        now: Now,
-    ) -> [u8; TEXT] {
-        let [r0, r1, r2, r3, r4] = random.bytes();
-        let [t0, t1, t2, t3] = seconds(now).wrapping_add(lifetime).to_be_bytes();
+    /// The text of a new nonce.
+    pub(crate) fn issue(&self, issue: &Issue<'_>, random: &mut Random, now: Now) -> [u8; TEXT] {
+        let salt @ [r0, r1, r2, r3, r4] = random.bytes();
+        let [t0, t1, t2, t3] = seconds(now).wrapping_add(issue.lifetime).to_be_bytes();
         let [k0, k1] = self.current.id;
-        let header = [k0, k1, pack(offered), t0, t1, t2, t3, r0, r1, r2, r3, r4];
+        let [a0, a1, a2, a3] = self.current.address(&salt, issue.to);
+        let offered = pack(issue.offered);
+        let header = [k0, k1, offered, t0, t1, t2, t3, r0, r1, r2, r3, r4, a0, a1, a2, a3];
         let mut text = [0; TEXT];
         let (head, tag) = text.split_at_mut(2 * HEADER);
         hex::encode(&header, head);
-        hex::encode(&self.current.tag(&header, realm), tag);
+        hex::encode(&self.current.tag(&header, issue.realm), tag);
         text
     }
 
@@ -107,16 +117,24 @@ impl Keys {
         let lower = !text.iter().any(u8::is_ascii_uppercase);
         let Some(bytes) = hex::decode::<LEN>(text).filter(|_| lower) else { return Opened::Forged };
         let Some(nonce) = unpack(bytes) else { return Opened::Forged };
-        let mut known = false;
-        for key in [Some(&self.current), self.previous.as_ref()].into_iter().flatten() {
-            if bytes.starts_with(&key.id) {
-                known = true;
-                if key.signed(&bytes, realm) {
-                    return Opened::Genuine(nonce);
-                }
-            }
+        match self.candidates(&bytes).next() {
+            None => Opened::UnknownKey(nonce),
+            Some(_) if self.candidates(&bytes).any(|k| k.signed(&bytes, realm)) => Opened::Genuine(nonce),
+            Some(_) => Opened::Forged,
         }
-        if known { Opened::Forged } else { Opened::UnknownKey(nonce) }
+    }
+
+    /// Whether a genuine nonce was sent to `address`.
+    pub(crate) fn sent_to(&self, nonce: &Nonce, address: AddrKey) -> bool {
+        let [_, _, _, _, _, _, _, r0, r1, r2, r3, r4, a0, a1, a2, a3, ..] = nonce.bytes;
+        let (salt, sent) = ([r0, r1, r2, r3, r4], [a0, a1, a2, a3]);
+        self.candidates(&nonce.bytes).any(|k| bool::from(k.address(&salt, address).ct_eq(&sent)))
+    }
+
+    /// The keys with the id that a nonce names: one, but for one pair of keys in 65 536.
+    fn candidates(&self, bytes: &[u8; LEN]) -> impl Iterator<Item = &Key> {
+        let keys = [Some(&self.current), self.previous.as_ref()].into_iter().flatten();
+        keys.filter(|k| bytes.starts_with(&k.id))
     }
 }
 
@@ -135,12 +153,22 @@ impl Key {
     }
 
     fn tag(&self, header: &[u8], realm: &str) -> [u8; TAG] {
+        self.mac(header, realm.as_bytes())
+    }
+
+    /// Salted, so that nobody sees which nonces went to one address. 15 bytes are hashed, and for a tag at
+    /// least 17: neither can be taken for the other.
+    fn address(&self, salt: &[u8; 5], address: AddrKey) -> [u8; 4] {
+        self.mac(salt, &address.to_bytes())
+    }
+
+    fn mac<const N: usize>(&self, first: &[u8], second: &[u8]) -> [u8; N] {
         let mut mac = self.mac.clone();
-        mac.update(header);
-        mac.update(realm.as_bytes());
-        let mut tag = [0; TAG];
-        tag.iter_mut().zip(mac.finalize().into_bytes()).for_each(|(t, b)| *t = b);
-        tag
+        mac.update(first);
+        mac.update(second);
+        let mut out = [0; N];
+        out.iter_mut().zip(mac.finalize().into_bytes()).for_each(|(o, b)| *o = b);
+        out
     }
 
     fn signed(&self, bytes: &[u8; LEN], realm: &str) -> bool {
@@ -200,8 +228,13 @@ mod tests {
         Now::new(Mono::from_secs(seconds), Wall::UNIX_EPOCH)
     }
 
+    fn addr(text: &str) -> AddrKey {
+        AddrKey::host(text.parse().unwrap())
+    }
+
     fn issue(keys: &Keys, now: Now) -> [u8; TEXT] {
-        keys.issue("r", OFFERED, 300, &mut Random::from_seed([1; 32]), now)
+        let issue = Issue { realm: "r", offered: OFFERED, lifetime: 300, to: addr("192.0.2.1") };
+        keys.issue(&issue, &mut Random::from_seed([1; 32]), now)
     }
 
     fn genuine(keys: &Keys, text: &[u8]) -> Nonce {
@@ -216,9 +249,9 @@ mod tests {
         let keys = Keys::new(&[7; 32]);
         for algorithm in Algorithm::ALL {
             for qop in [Qop::Auth, Qop::AuthInt] {
-                let mut random = Random::from_seed([2; 32]);
-                let text = keys.issue("r", (algorithm, qop), 60, &mut random, at(5));
-                let nonce = genuine(&keys, &text);
+                let issue =
+                    Issue { realm: "r", offered: (algorithm, qop), lifetime: 60, to: addr("192.0.2.1") };
+                let nonce = genuine(&keys, &keys.issue(&issue, &mut Random::from_seed([2; 32]), at(5)));
                 assert_eq!((nonce.algorithm, nonce.qop), (algorithm, qop));
             }
         }
@@ -242,6 +275,19 @@ mod tests {
         let nonce = genuine(&keys, &issue(&keys, at((1 << 32) - 10)));
         assert_eq!(nonce.left(300, at((1 << 32) + 200)), Some(90));
         assert_eq!(nonce.left(300, at((1 << 32) + 290)), None);
+    }
+
+    #[test]
+    fn it_knows_where_it_was_sent_even_after_a_rotation() {
+        let mut keys = Keys::new(&[7; 32]);
+        let nonce = genuine(&keys, &issue(&keys, at(9)));
+        keys.rotate(&[8; 32]);
+        assert!(keys.sent_to(&nonce, addr("192.0.2.1")));
+        for other in ["192.0.2.2", "192.0.3.1", "2001:db8::1", "0.0.0.0"] {
+            assert!(!keys.sent_to(&nonce, addr(other)), "{other}");
+        }
+        keys.rotate(&[9; 32]);
+        assert!(!keys.sent_to(&nonce, addr("192.0.2.1")), "nothing is known of a key that is not held");
     }
 
     #[test]

@@ -4,14 +4,14 @@ use core::fmt;
 use core::time::Duration;
 
 use pbx_core::table::{Accepted as Counted, Block, ReplayId};
-use pbx_core::{ConfigErrors, Now, Random};
+use pbx_core::{ConfigErrors, Now, Random, Source};
 use subtle::ConstantTimeEq;
 
 use super::Request;
 use super::config::Config;
 use super::credentials::Credentials;
 use super::hash::{Algorithm, Parameters, Qop, response};
-use super::nonce::{self, Keys, Nonce, Opened};
+use super::nonce::{self, Issue, Keys, Nonce, Opened};
 use super::outcome::{Accepted, Outcome};
 use super::params::Malformed;
 use crate::credential::Ha1;
@@ -81,27 +81,33 @@ impl Server {
     /// The challenges of one answer, strongest first: one `WWW-Authenticate` (401) or `Proxy-Authenticate`
     /// (407) header each. They depend on the realm only, so they tell nothing about any account.
     ///
-    /// `stale` is what [`Outcome::is_stale`] said of the credentials, `false` when there were none.
+    /// `source` is where they are sent. `stale` is what [`Outcome::is_stale`] said of the credentials, `false`
+    /// when there were none.
     pub fn challenges<'s>(
         &'s self,
+        source: Source,
         stale: bool,
         random: &'s mut Random,
         now: Now,
     ) -> impl Iterator<Item = Challenge<'s>> {
-        self.algorithms.iter().map(move |&algorithm| Challenge {
-            realm: &self.realm,
-            nonce: self.keys.issue(&self.realm, (algorithm, self.qop), self.lifetime, random, now),
-            algorithm,
-            qop: self.qop,
-            stale,
+        let (realm, qop, lifetime, to) = (self.realm.as_str(), self.qop, self.lifetime, source.key());
+        self.algorithms.iter().map(move |&algorithm| {
+            let issue = Issue { realm, offered: (algorithm, qop), lifetime, to };
+            Challenge { realm, nonce: self.keys.issue(&issue, random, now), algorithm, qop, stale }
         })
     }
 
-    /// Whether the nonce of the credentials is one of ours, whatever its age: its sender receives at the address
-    /// it sends from, because that is where the nonce went. It says nothing about the proof.
+    /// Whether the nonce of the credentials was sent to the address of `source` and still lives. Then whoever
+    /// sent them receives there: the address is not forged, whatever the proof is worth. That the nonce is ours
+    /// would not do, for an attacker can fetch one for himself and send it under somebody else's address.
     #[must_use]
-    pub fn has_issued(&self, credentials: &Credentials<'_>) -> bool {
-        matches!(self.keys.open(credentials.nonce(), &self.realm), Opened::Genuine(_))
+    pub fn has_issued_to(&self, source: Source, credentials: &Credentials<'_>, now: Now) -> bool {
+        match self.keys.open(credentials.nonce(), &self.realm) {
+            Opened::Genuine(nonce) => {
+                nonce.left(self.lifetime, now).is_some() && self.keys.sent_to(&nonce, source.key())
+            }
+            _ => false,
+        }
     }
 
     /// Judges credentials. `ha1` is that of the account they name, `None` when there is none: then a decoy is
@@ -265,7 +271,8 @@ mod tests {
     fn even_whoever_knew_the_decoy_would_not_get_in() {
         let server = server(&Config::new("r")).unwrap();
         let mut random = Random::from_seed([1; 32]);
-        for challenge in server.challenges(false, &mut random, Now::default()) {
+        let source = Source::new("192.0.2.1:5060".parse().unwrap(), pbx_core::Transport::Udp);
+        for challenge in server.challenges(source, false, &mut random, Now::default()) {
             let decoy = server.decoy.get(..challenge.algorithm.hash_len()).unwrap();
             let request = Request { method: "INVITE", uri: b"sip:r", body: b"" };
             let protection = super::super::hash::Protection { qop: Qop::Auth, nc: b"00000001", cnonce: b"c" };

@@ -7,7 +7,7 @@ use md5::{Digest as _, Md5};
 use pbx_auth::digest::{Algorithm, Client, Config, Credentials, Outcome, Qop, Request, Server};
 use pbx_auth::{Ha1, SipSecret};
 use pbx_core::table::{Block, Layout, heap};
-use pbx_core::{Mono, Now, Random, Wall};
+use pbx_core::{Mono, Now, Random, Source, Transport, Wall};
 use sha2::{Sha256, Sha512_256};
 
 pub const REALM: &str = "pbx.example";
@@ -45,7 +45,7 @@ impl Fixture {
     }
 
     pub fn challenges(&mut self) -> Vec<String> {
-        self.server.challenges(false, &mut self.random, self.now).map(|c| c.to_string()).collect()
+        self.server.challenges(source(), false, &mut self.random, self.now).map(|c| c.to_string()).collect()
     }
 
     /// Credentials for a fresh challenge, right in everything.
@@ -73,6 +73,10 @@ impl Fixture {
     pub fn later(&mut self, seconds: u64) {
         self.now = self.now.after(Duration::from_secs(seconds));
     }
+}
+
+pub fn source() -> Source {
+    Source::new("192.0.2.7:5060".parse().unwrap(), Transport::Udp)
 }
 
 pub fn secret() -> SipSecret {
