@@ -19,11 +19,14 @@ mod firewall;
 mod frequency;
 pub mod geo;
 pub mod guard;
+mod inbound;
 mod international;
 pub mod interval;
 mod lockout;
+mod live;
 mod member;
 mod number_list;
+mod outbound;
 mod packet;
 pub mod pattern;
 mod registration;
@@ -32,6 +35,7 @@ mod rules;
 pub mod schedule;
 pub mod span;
 pub mod state;
+mod usage;
 
 pub use attempt::{Attempt, AuthKind, AuthOutcome, Proof};
 pub use call::{

@@ -230,10 +230,10 @@ mod tests {
     proptest! {
         #[test]
         fn a_call_comes_back_as_it_was(
-            call: u64,
-            flags: [bool; 4],
-            (attempt, line, trunk_line): (u8, u16, u16),
-            (answered, warn, max): (u32, u32, u32),
+            call in any::<u64>(),
+            flags in any::<[bool; 4]>(),
+            (attempt, line, trunk_line) in any::<(u8, u16, u16)>(),
+            (answered, warn, max) in any::<(u32, u32, u32)>(),
             name in "[A-Za-z0-9_.+*#-]{0,31}",
             tags in prop::collection::vec(1_u64..1 << 48, 0..=TRUNKS),
         ) {

@@ -1,5 +1,7 @@
 //! One object, four moments.
 
+mod call;
+
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::rules::Rules;
