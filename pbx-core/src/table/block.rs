@@ -9,11 +9,12 @@ use super::bans::Bans;
 use super::clock::Clock;
 use super::key::Key;
 use super::layout::{
-    BansId, HEADER, LINE, Layout, LeasesId, Place, RatesId, ReplayId, TABLE_HEAD, WindowsId, Words,
+    BansId, HEADER, LINE, Layout, LeasesId, Place, RatesId, ReplayId, TABLE_HEAD, TriesId, WindowsId, Words,
 };
 use super::leases::Leases;
 use super::rates::Rates;
 use super::replay::Replay;
+use super::tries::Tries;
 use super::windows::Windows;
 use crate::time::{Mono, Now};
 
@@ -149,6 +150,12 @@ impl Block {
     #[must_use]
     pub fn leases(&self, id: LeasesId) -> Leases<'_> {
         Leases::new(self.area(id.0))
+    }
+
+    /// A table of tries.
+    #[must_use]
+    pub fn tries(&self, id: TriesId) -> Tries<'_> {
+        Tries::new(self.area(id.0))
     }
 
     /// A handle on memory of the right size, whatever is in it.

@@ -7,6 +7,7 @@ use super::bans;
 use super::leases;
 use super::replay;
 use super::slots::{SLOTS, Shape};
+use super::tries;
 
 /// Memory for a block: heap ([`heap`]), shared memory, a mapped file.
 pub type Words = Arc<dyn AsRef<[AtomicU64]> + Send + Sync>;
@@ -68,6 +69,7 @@ pub(super) enum Kind {
     Replay = 3,
     Bans = 4,
     Leases = 5,
+    Tries = 6,
 }
 
 /// Where a table stands.
@@ -97,6 +99,10 @@ pub struct RecordsId(pub(super) Place);
 /// A table of blocks within a layout.
 #[derive(Clone, Copy, Debug)]
 pub struct BansId(pub(super) Place, pub(super) Keeps);
+
+/// A table of tries within a layout.
+#[derive(Clone, Copy, Debug)]
+pub struct TriesId(pub(super) Place);
 
 /// A table of leases within a layout.
 #[derive(Clone, Copy, Debug)]
@@ -166,6 +172,11 @@ impl Layout {
     pub fn leases(&mut self, slots: u32, width: u8) -> LeasesId {
         let width = usize::from(width.clamp(1, leases::WIDEST));
         LeasesId(self.place(Kind::Leases, slots, 1 + 2 * width))
+    }
+
+    /// Adds a table of tries for about `slots` keys at a time, which counts the failures in a log of `ring`.
+    pub fn tries(&mut self, slots: u32, ring: Ring) -> TriesId {
+        TriesId(self.place(Kind::Tries, slots, tries::payload(ring.len())))
     }
 
     /// Words of memory that a block of this layout needs, with room to begin on a cache line.

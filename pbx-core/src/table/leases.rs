@@ -13,7 +13,7 @@
 use std::sync::atomic::AtomicU64;
 
 use super::atomic::{load, swap};
-use super::block::{Area, TICKS};
+use super::block::Area;
 use super::key::Key;
 use super::slots::{Slot, Slots};
 use super::word::SEALED;

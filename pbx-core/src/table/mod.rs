@@ -29,6 +29,8 @@ mod block;
 mod clock;
 #[cfg(test)]
 mod fixture;
+#[cfg(test)]
+mod interleaved;
 mod key;
 mod layout;
 mod leases;
@@ -39,6 +41,7 @@ mod slots;
 mod snapshot;
 #[cfg(test)]
 mod stress;
+mod tries;
 mod windows;
 mod word;
 
@@ -46,9 +49,12 @@ pub use bans::{Ban, Bans, Inserted};
 pub use block::{Block, TableError};
 pub use clock::WallJump;
 pub use key::Key;
-pub use layout::{BansId, Layout, LeasesId, RatesId, RecordsId, ReplayId, Ring, WindowsId, Words, heap};
+pub use layout::{
+    BansId, Layout, LeasesId, RatesId, RecordsId, ReplayId, Ring, TriesId, WindowsId, Words, heap,
+};
 pub use leases::{Leased, Leases};
 pub use rates::{Hit, Rates};
 pub use records::{Entered, RECORD, Record, Records};
 pub use replay::{Accepted, Replay};
+pub use tries::{Begun, Failed, Tries, Try};
 pub use windows::{Limit, Peeked, Recorded, Windows};

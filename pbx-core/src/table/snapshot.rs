@@ -88,6 +88,7 @@ impl Block {
         match kind {
             Kind::Rates | Kind::Replay | Kind::Bans | Kind::Leases => {}
             Kind::Records => slots.live().for_each(|slot| super::Records::new(area).repair(slot)),
+            Kind::Tries => slots.live().for_each(|slot| super::Tries::new(area).repair(slot)),
             Kind::Windows => slots.live().for_each(|slot| Windows::new(area).repair(slot)),
         }
     }

@@ -90,9 +90,24 @@ struct View {
     written: bool,
 }
 
+/// Where a log stands.
+pub(super) struct Tail {
+    /// The number of its next entry.
+    pub(super) next: u64,
+    /// The time of its last event.
+    pub(super) youngest: Option<u64>,
+    /// Whether that next entry is a tombstone.
+    pub(super) ended: bool,
+}
+
 impl<'a> Windows<'a> {
     pub(super) const fn new(area: Area<'a>) -> Self {
-        Self { area, slots: Slots::new(area.slots, area.shape), ring: area.shape.payload() - 1 }
+        Self::with_ring(area, area.shape.payload() - 1)
+    }
+
+    /// Logs of `ring` events that are only the first words of their slots.
+    pub(super) const fn with_ring(area: Area<'a>, ring: usize) -> Self {
+        Self { area, slots: Slots::new(area.slots, area.shape), ring }
     }
 
     /// Records an event of `key` now, unless the window is full.
@@ -132,15 +147,22 @@ impl<'a> Windows<'a> {
         }
         loop {
             let Some(slot) = self.slots.find(key) else { return Peeked { used: 0, retry_at: None } };
-            let Some(times) = self.times(slot) else { continue };
-            let at = times.first().map_or(tick, |&t| tick.max(t));
-            let used = times.iter().filter(|&&t| t + window > at).count();
-            let full = times.get(n - 1).map(|&t| t + window).filter(|&end| end > at);
-            return Peeked {
-                used: u32::try_from(used).unwrap_or(u32::MAX),
-                retry_at: full.map(|end| self.area.mono(end)),
-            };
+            if let Some(peeked) = self.peek_in(slot, n, window, tick) {
+                return peeked;
+            }
         }
+    }
+
+    /// What the window of `slot` holds; `None` when it changed while being read.
+    pub(super) fn peek_in(&self, slot: Slot, n: usize, window: u64, tick: u64) -> Option<Peeked> {
+        let times = self.times(slot)?;
+        let at = times.first().map_or(tick, |&t| tick.max(t));
+        let used = times.iter().filter(|&&t| t + window > at).count();
+        let full = times.get(n - 1).map(|&t| t + window).filter(|&end| end > at);
+        Some(Peeked {
+            used: u32::try_from(used).unwrap_or(u32::MAX),
+            retry_at: full.map(|end| self.area.mono(end)),
+        })
     }
 
     /// Forgets the events of `key`. An event that is recorded at the same time counts before or after, never
@@ -162,13 +184,13 @@ impl<'a> Windows<'a> {
         self.area.pressure()
     }
 
-    fn terms(&self, limit: Limit, now: Now) -> (usize, u64, u64) {
+    pub(super) fn terms(&self, limit: Limit, now: Now) -> (usize, u64, u64) {
         let n = usize::try_from(limit.at_most).unwrap_or(usize::MAX).min(self.ring);
         (n, limit.ticks(), self.area.tick(now.mono))
     }
 
     /// One more entry in the log of `slot`; `None` when the slot is somebody else's by now.
-    fn append(&self, slot: Slot, n: usize, window: u64, tick: u64) -> Option<(Recorded, u64)> {
+    pub(super) fn append(&self, slot: Slot, n: usize, window: u64, tick: u64) -> Option<(Recorded, u64)> {
         loop {
             let view = self.view(slot, n)?;
             if view.written {
@@ -185,9 +207,10 @@ impl<'a> Windows<'a> {
                 Some(_) if load(entry) != view.entry => {}
                 Some(end) => return Some((Recorded::Full { retry_at: self.area.mono(end) }, at)),
                 None => {
+                    // Counted first: none of what is counted can change before the entry does.
+                    let nth = self.nth(slot, &view, at, window, n);
                     if swap(entry, view.entry, self.stamp(slot, view.sequence, at)) {
                         self.advance(slot, &view);
-                        let nth = self.nth(slot, &view, at, window, n);
                         return Some((Recorded::Counted { nth }, at));
                     }
                 }
@@ -205,27 +228,42 @@ impl<'a> Windows<'a> {
         Some(())
     }
 
-    /// Ends the log of a slot whose youngest entry is older than `keep` ticks. The tombstone is the next entry of
-    /// its own log, so an event that is recorded at the same time either comes first or is not recorded here.
+    /// Ends the log of a slot whose youngest entry is older than `keep` ticks; of any when that is 0.
     fn close(&self, slot: Slot, tick: u64, keep: u64) -> bool {
         loop {
-            let Some(view) = self.view(slot, 0) else { return false };
-            if view.written {
-                if view.entry & TICKS == TOMBSTONE {
-                    return true;
-                }
-                self.advance(slot, &view);
-                continue;
+            let Some(tail) = self.tail(slot) else { return false };
+            if tail.ended {
+                return true;
             }
-            if keep > 0 && view.previous.is_some_and(|t| t + keep > tick) {
+            if keep > 0 && tail.youngest.is_some_and(|t| t + keep > tick) {
                 return false;
             }
             raise(self.slots.floor(slot), tick);
-            let Some(entry) = self.entry_word(slot, view.sequence) else { return false };
-            if swap(entry, view.entry, self.stamp(slot, view.sequence, TOMBSTONE)) {
+            if self.end_at(slot, tail.next) {
                 return true;
             }
         }
+    }
+
+    /// Where the log of `slot` stands; `None` when the slot is somebody else's by now.
+    pub(super) fn tail(&self, slot: Slot) -> Option<Tail> {
+        loop {
+            let view = self.view(slot, 0)?;
+            let ended = view.written && view.entry & TICKS == TOMBSTONE;
+            if ended || !view.written {
+                return Some(Tail { next: view.sequence, youngest: view.previous, ended });
+            }
+            self.advance(slot, &view);
+        }
+    }
+
+    /// Ends the log of `slot` if `next` is still the number of its next entry; whether it did. The tombstone is
+    /// that entry, so an event that is recorded at the same time either comes first or is not recorded here.
+    pub(super) fn end_at(&self, slot: Slot, next: u64) -> bool {
+        let Some(view) = self.view(slot, 0) else { return false };
+        let Some(entry) = self.entry_word(slot, next) else { return false };
+        let is_next = view.sequence == next && !view.written;
+        is_next && swap(entry, view.entry, self.stamp(slot, next, TOMBSTONE))
     }
 
     /// A consistent look at the end of the log; `None` when the slot is somebody else's by now.
@@ -256,7 +294,8 @@ impl<'a> Windows<'a> {
     /// Puts the log of `slot` in order when its words were copied at different moments. The times that are there
     /// are those of its youngest events: any that is missing was replaced by a younger one.
     pub(super) fn repair(&self, slot: Slot) {
-        let Some((sequence, entries)) = self.slots.payload(slot).split_first() else { return };
+        let Some((sequence, rest)) = self.slots.payload(slot).split_first() else { return };
+        let entries = rest.get(..self.ring).unwrap_or_default();
         let mut times: arrayvec::ArrayVec<u64, 64> = entries
             .iter()
             .map(load)
@@ -300,11 +339,10 @@ impl<'a> Windows<'a> {
         unmoved.then_some(times)
     }
 
-    /// How many the window holds with the event just recorded at `at`.
+    /// How many the window holds with an event recorded at `at`.
     fn nth(&self, slot: Slot, view: &View, at: u64, window: u64, n: usize) -> u32 {
         let before = (1..n).map_while(|back| self.time_before(slot, view.sequence, back).flatten());
-        // One that is younger took the place of one that had left the window.
-        let inside = before.take_while(|&t| t <= at && t + window > at).count();
+        let inside = before.take_while(|&t| t + window > at).count();
         u32::try_from(inside + 1).unwrap_or(u32::MAX)
     }
 
