@@ -40,7 +40,7 @@ use injected::step;
 /// What tests do between the steps.
 #[cfg(test)]
 pub(super) mod injected {
-    use std::cell::Cell;
+    use std::cell::{Cell, RefCell};
     use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
     use std::sync::Once;
 
@@ -48,7 +48,8 @@ pub(super) mod injected {
 
     thread_local! {
         static CHAOS: Cell<u64> = const { Cell::new(0) };
-        static DIES_IN: Cell<u64> = const { Cell::new(0) };
+        static COUNTDOWN: Cell<u64> = const { Cell::new(0) };
+        static AT_ZERO: RefCell<Option<Box<dyn FnOnce()>>> = const { RefCell::new(None) };
     }
 
     /// What a thread that dies unwinds with.
@@ -59,12 +60,24 @@ pub(super) mod injected {
         CHAOS.set(seed);
     }
 
+    /// Before this thread's `n`th atomic step from now, `other` runs: another worker's work, seen from this one.
+    pub(crate) fn interrupt_before(n: u64, other: impl FnOnce() + 'static) {
+        COUNTDOWN.set(n);
+        AT_ZERO.set(Some(Box::new(other)));
+    }
+
+    /// No interruption any more; whether one was still to come.
+    pub(crate) fn uninterrupted() -> bool {
+        COUNTDOWN.set(0);
+        AT_ZERO.take().is_some()
+    }
+
     /// What `f` gives, unless its thread dies before its `n`th atomic step; with 0 it lives.
     pub(crate) fn dying_before<T>(n: u64, f: impl FnOnce() -> T) -> Option<T> {
         SILENCE.call_once(silence);
-        DIES_IN.set(n);
+        interrupt_before(n, || std::panic::panic_any(Killed));
         let outcome = catch_unwind(AssertUnwindSafe(f));
-        DIES_IN.set(0);
+        uninterrupted();
         match outcome {
             Ok(value) => Some(value),
             Err(death) if death.is::<Killed>() => None,
@@ -83,13 +96,10 @@ pub(super) mod injected {
     }
 
     pub(super) fn step() {
-        match DIES_IN.get() {
-            0 => {}
-            1 => {
-                DIES_IN.set(0);
-                std::panic::panic_any(Killed);
-            }
-            n => DIES_IN.set(n - 1),
+        let left = COUNTDOWN.get();
+        COUNTDOWN.set(left.saturating_sub(1));
+        if left == 1 {
+            AT_ZERO.take().into_iter().for_each(|other| other());
         }
         let mut x = CHAOS.get();
         if x != 0 {

@@ -192,25 +192,30 @@ impl<'a> Slots<'a> {
 
     /// A slot that is not live, with the key in it: one that nobody uses, else one that could be closed.
     fn take(&self, bucket: usize, print: u64, close: &impl Fn(Slot) -> bool) -> Taken {
-        let mut lost = false;
-        for live in [false, true] {
-            for index in self.from..SLOTS {
-                let word = self.first(bucket, index);
-                let first = load(word);
-                let slot = Slot { bucket, index, generation: first & GENERATION };
-                if (first & LIVE != 0) != live || (live && !close(slot)) {
-                    continue;
-                }
-                let generation = next(slot.generation);
-                if swap(word, first, print << 17 | generation) {
-                    let slot = Slot { generation, ..slot };
-                    self.clear_namesakes(slot);
-                    return Taken::Slot(slot);
-                }
-                lost = true;
-            }
+        let firsts: [u64; SLOTS] = core::array::from_fn(|index| load(self.first(bucket, index)));
+        let mut found = firsts.iter().enumerate().skip(self.from).map(|(index, &first)| {
+            let slot = Slot { bucket, index, generation: first & GENERATION };
+            (slot, first)
+        });
+        let unused = found.clone().filter(|(_, first)| first & LIVE == 0);
+        let closed = found.clone().filter(|&(slot, first)| first & LIVE != 0 && close(slot));
+        if let Some(slot) = unused.chain(closed).find_map(|(slot, first)| self.claim(slot, first, print)) {
+            return Taken::Slot(slot);
         }
-        if lost { Taken::Lost } else { Taken::Full }
+        // Full at one moment, not each slot at another: otherwise one may have been free all the time.
+        let unmoved = found.all(|(slot, first)| load(self.first(bucket, slot.index)) == first);
+        if unmoved { Taken::Full } else { Taken::Lost }
+    }
+
+    /// Makes a slot whose first word is `first` ours, with the key in it.
+    fn claim(&self, slot: Slot, first: u64, print: u64) -> Option<Slot> {
+        let generation = next(slot.generation);
+        if !swap(self.first(slot.bucket, slot.index), first, print << 17 | generation) {
+            return None;
+        }
+        let slot = Slot { generation, ..slot };
+        self.clear_namesakes(slot);
+        Some(slot)
     }
 
     /// Clears what an owner wrote who had the same generation, 65 535 owners ago.
