@@ -1,5 +1,7 @@
 //! A decision as text and JSON, made when somebody reads it.
 
+mod calls;
+
 use core::fmt;
 
 use chrono::{DateTime, SecondsFormat};
