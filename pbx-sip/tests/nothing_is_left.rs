@@ -20,8 +20,8 @@ fn ten_thousand_calls_leave_nothing() {
         act(&mut net, n, caller, &mut calls, &mut ended);
         net.run(Duration::from_millis(20));
     }
-    for side in 0..2 {
-        for dialog in std::mem::take(&mut calls[side]) {
+    for (side, calls) in calls.iter_mut().enumerate() {
+        for dialog in std::mem::take(calls) {
             let now = net.now;
             // The other side may have hung up already.
             let _ = net.host(side).hang_up(dialog, &[], now);

@@ -163,10 +163,12 @@ fn rfc3261_9_1_a_cancel_waits_for_a_provisional_response() {
     let mut net = Net::new(2, FINE, 1);
     let caller = net.call(0, 1);
     let now = net.now;
-    net.host(0).hang_up(caller, &[], now).unwrap();
+    net.host(0).hang_up(caller, &[("Reason", "SIP;cause=200")], now).unwrap();
     assert_eq!(titles(&net.sent(0)), ["INVITE"], "nothing yet");
     net.run(Duration::from_millis(250));
-    assert_eq!(titles(&net.sent(0)), ["CANCEL", "ACK"], "100 went out after 200 ms");
+    let sent = net.sent(0);
+    assert_eq!(titles(&sent), ["CANCEL", "ACK"], "100 went out after 200 ms");
+    assert_eq!(field(&sent[0], "Reason"), Some("SIP;cause=200"));
     assert!(matches!(net.events(1)[..], [Event::Request { .. }, Event::Cancelled { dialog: None, .. }]));
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use pbx_core::{Mono, Now};
 
-use crate::endpoint::compose::{Parts, Peer};
+use crate::endpoint::compose::{Headers, Parts, Peer, borrowed};
 use crate::endpoint::{DialogId, Dropped, End, Endpoint, Event, Handled, Owner, Received};
 use crate::message::Message;
 use crate::transaction::Timing;
@@ -21,7 +21,7 @@ pub(super) struct Answer {
     interval: Duration,
     until: Mono,
     /// The header fields of the BYE that has to wait for the ACK (RFC 3261 section 15).
-    pub(super) hang_up: Option<Vec<(String, String)>>,
+    pub(super) hang_up: Option<Headers>,
 }
 
 impl Answer {
@@ -77,10 +77,9 @@ impl Endpoint {
     }
 
     /// Ends a confirmed dialog with BYE; nobody waits for its answer.
-    pub(super) fn say_bye(&mut self, key: Key, end: End, headers: &[(String, String)], now: Now) {
-        let headers: Vec<(&str, &str)> = headers.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+    pub(super) fn say_bye(&mut self, key: Key, end: End, headers: &Headers, now: Now) {
         let Some(dialog) = self.end_dialog(key, end, None) else { return };
-        self.send_bye(&dialog, &Parts::headers(&headers), now);
+        self.send_bye(&dialog, &Parts::headers(&borrowed(headers)), now);
         self.abandon_invite(&dialog, now);
     }
 }

@@ -3,7 +3,7 @@
 use pbx_core::Now;
 
 use super::{Dialog, Phase};
-use crate::endpoint::compose::Parts;
+use crate::endpoint::compose::{Parts, owned};
 use crate::endpoint::{
     Arrived, ClientTransactionId, CommandError, DialogId, Dropped, End, Endpoint, Failure, Handled, Refused,
     Start,
@@ -285,8 +285,4 @@ impl Dialog {
         let busy = self.invite_in.is_some() || self.invite_out.is_some();
         self.is_confirmed() && !busy && self.answer.is_none() && self.unacknowledged.is_none()
     }
-}
-
-fn owned(headers: &[(&str, &str)]) -> Vec<(String, String)> {
-    headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }

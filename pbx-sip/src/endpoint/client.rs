@@ -8,18 +8,19 @@ use super::compose::{self, Parts, Peer};
 use super::error::CommandError;
 use super::event::{ClientTransactionId, DialogId, Dropped, Event, Handled, Received};
 use super::key::{Fingerprint, Purpose};
+use super::machine::ClientMachine;
+use super::withdraw::Cancel;
 use super::{Endpoint, Owner};
-use crate::config::Config;
 use crate::header::HeaderName;
 use crate::message::write::Request;
 use crate::message::{Message, Method};
+use crate::transaction::Action;
 use crate::transaction::store::Key;
-use crate::transaction::{Action, Client, InviteClient};
 
 /// A request that was sent.
 #[derive(Debug)]
 pub(crate) struct ClientTransaction {
-    machine: ClientMachine,
+    pub(super) machine: ClientMachine,
     pub(crate) method: Method,
     pub(crate) request: Received,
     pub(crate) to: Peer,
@@ -27,9 +28,9 @@ pub(crate) struct ClientTransaction {
     pub(crate) dialog: Option<Key>,
     /// Those who accepted an INVITE, each with the ACK it got (RFC 3261 section 13.2.2.4).
     pub(crate) accepted: Vec<Accepted>,
-    cancel: Cancel,
+    pub(super) cancel: Cancel,
     /// Timer C, and after a CANCEL the end of all patience.
-    deadline: Option<Mono>,
+    pub(super) deadline: Option<Mono>,
     /// Until when the request is kept for credentials, and the status that asked for them.
     challenged: Option<(Mono, u16)>,
     tries: u8,
@@ -44,80 +45,11 @@ pub(crate) struct Accepted {
     pub(crate) ack: Option<(Peer, Arc<[u8]>)>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Cancel {
-    No,
-    /// Nothing has come back yet: a CANCEL could overtake its INVITE (RFC 3261 section 9.1).
-    Wanted,
-    Sent,
-}
-
-#[derive(Debug)]
-enum ClientMachine {
-    Invite(InviteClient),
-    Other(Client),
-}
-
 /// Most who accept one INVITE and are answered. Ours: every one costs a BYE.
 const MAX_ACCEPTED: usize = 8;
 /// Most times that one request is repeated with credentials. Ours: a peer that challenges for ever would
 /// otherwise be asked for ever.
 const MAX_TRIES: u8 = 3;
-
-impl ClientMachine {
-    fn new(method: Method, config: &Config, reliable: bool, now: Mono) -> Self {
-        match method {
-            Method::Invite => Self::Invite(InviteClient::new(config.timing, reliable, now)),
-            _ => Self::Other(Client::new(config.timing, reliable, now)),
-        }
-    }
-
-    fn handle_response(&mut self, status: u16, now: Mono) -> Action {
-        match self {
-            Self::Invite(machine) => machine.handle_response(status, now),
-            Self::Other(machine) => machine.handle_response(status, now),
-        }
-    }
-
-    fn handle_timeout(&mut self, now: Mono) -> Action {
-        match self {
-            Self::Invite(machine) => machine.handle_timeout(now),
-            Self::Other(machine) => machine.handle_timeout(now),
-        }
-    }
-
-    fn handle_transport_failure(&mut self) -> Action {
-        match self {
-            Self::Invite(machine) => machine.handle_transport_failure(),
-            Self::Other(machine) => machine.handle_transport_failure(),
-        }
-    }
-
-    fn next_timeout(&self) -> Option<Mono> {
-        match self {
-            Self::Invite(machine) => machine.next_timeout(),
-            Self::Other(machine) => machine.next_timeout(),
-        }
-    }
-
-    fn is_proceeding(&self) -> bool {
-        matches!(self, Self::Invite(machine) if machine.is_proceeding())
-    }
-
-    fn is_pending(&self) -> bool {
-        match self {
-            Self::Invite(machine) => machine.is_pending(),
-            Self::Other(machine) => machine.is_pending(),
-        }
-    }
-
-    fn is_terminated(&self) -> bool {
-        match self {
-            Self::Invite(machine) => machine.is_terminated(),
-            Self::Other(machine) => machine.is_terminated(),
-        }
-    }
-}
 
 /// A request outside of dialogs: REGISTER, OPTIONS, MESSAGE and their like.
 #[derive(Clone, Copy, Debug)]
@@ -175,20 +107,6 @@ impl Endpoint {
         .map(ClientTransactionId)
     }
 
-    /// Withdraws a request that is not answered yet; only an INVITE can be (RFC 3261 section 9.1). The INVITE
-    /// of a dialog is withdrawn by [`Endpoint::hang_up`], a re-INVITE by this.
-    ///
-    /// # Errors
-    /// When it has ended or been answered, or is no INVITE.
-    pub fn cancel(&mut self, transaction: ClientTransactionId, now: Now) -> Result<(), CommandError> {
-        let tx = self.clients.get(transaction.0).ok_or(CommandError::Gone)?;
-        if tx.method != Method::Invite || !tx.machine.is_pending() {
-            return Err(CommandError::State("only an unanswered INVITE can be withdrawn"));
-        }
-        self.withdraw(transaction.0, &Parts::default(), now);
-        Ok(())
-    }
-
     /// Repeats a request that was challenged with credentials: `name` is `Authorization` after 401 and
     /// `Proxy-Authorization` after 407. The answer is the new transaction; a dialog stays the same.
     ///
@@ -222,36 +140,6 @@ impl Endpoint {
         }
         self.let_go(transaction.0);
         Ok(ClientTransactionId(key))
-    }
-
-    /// Sends the CANCEL of an INVITE as soon as that may be.
-    pub(crate) fn withdraw(&mut self, key: Key, parts: &Parts<'_>, now: Now) {
-        let Some(tx) = self.clients.get_mut(key) else { return };
-        if tx.cancel != Cancel::No || !tx.machine.is_pending() {
-            return;
-        }
-        if tx.machine.is_proceeding() {
-            self.send_cancel(key, parts, now);
-        } else {
-            tx.cancel = Cancel::Wanted;
-        }
-    }
-
-    fn send_cancel(&mut self, key: Key, parts: &Parts<'_>, now: Now) {
-        let give_up = now.mono + self.config.timing.give_up();
-        let Some(tx) = self.clients.get_mut(key) else { return };
-        tx.cancel = Cancel::Sent;
-        tx.deadline = Some(give_up);
-        let (request, to) = (tx.request.clone(), tx.to);
-        if let Ok(message) = request.parse()
-            && let Ok(bytes) = compose::hop_request(&message, Method::Cancel, message.to().as_str(), parts)
-        {
-            let branch = message.top_via().branch().unwrap_or_default();
-            // Without room for its transaction the CANCEL is not sent, and the deadline ends the INVITE.
-            let _ = self
-                .start(Start { method: Method::Cancel, branch, bytes, to, dialog: None, quiet: true }, now);
-        }
-        self.settle_client(key);
     }
 
     /// Sends a request in a transaction of its own.
@@ -350,17 +238,6 @@ impl Endpoint {
         self.clients.get(key).is_some_and(|tx| tx.challenged.is_some())
     }
 
-    /// Restarts timer C (RFC 3261 section 16.7 step 2), and sends the CANCEL that had to wait.
-    fn note_provisional(&mut self, key: Key, now: Now) {
-        let ring_until = now.mono + self.config.ring_at_most;
-        let Some(tx) = self.clients.get_mut(key) else { return };
-        match tx.cancel {
-            Cancel::No => tx.deadline = Some(ring_until),
-            Cancel::Wanted => self.send_cancel(key, &Parts::default(), now),
-            Cancel::Sent => {}
-        }
-    }
-
     fn acknowledge_failure(&mut self, key: Key, response: &Message<'_>) {
         let Some(tx) = self.clients.get(key) else { return };
         let (request, to) = (tx.request.clone(), tx.to);
@@ -423,24 +300,7 @@ impl Endpoint {
         self.settle_client(key);
     }
 
-    /// Timer C: ringing for too long is withdrawn; a peer that ignores the CANCEL is given up.
-    fn client_deadline(&mut self, key: Key, now: Now) {
-        let Some(tx) = self.clients.get_mut(key) else { return };
-        tx.deadline = None;
-        if !tx.machine.is_pending() {
-            return;
-        }
-        if tx.cancel == Cancel::Sent {
-            self.client_failed(key, Failure::TimedOut, now);
-            self.forget_client(key);
-        } else {
-            let dialog = tx.dialog;
-            self.send_cancel(key, &Parts::default(), now);
-            dialog.into_iter().for_each(|dialog| self.call_unanswered(key, dialog));
-        }
-    }
-
-    fn client_failed(&mut self, key: Key, failure: Failure, now: Now) {
+    pub(super) fn client_failed(&mut self, key: Key, failure: Failure, now: Now) {
         let Some(tx) = self.clients.get(key) else { return };
         match tx.dialog {
             Some(dialog) => self.dialog_request_failed(key, dialog, failure, now),
@@ -472,7 +332,7 @@ impl Endpoint {
     }
 
     /// Arms the timer of a transaction, or forgets it.
-    fn settle_client(&mut self, key: Key) {
+    pub(super) fn settle_client(&mut self, key: Key) {
         let Some(tx) = self.clients.get(key) else { return };
         if tx.machine.is_terminated() && tx.challenged.is_none() {
             return self.forget_client(key);
@@ -483,7 +343,7 @@ impl Endpoint {
         self.clients.arm(key, next);
     }
 
-    fn forget_client(&mut self, key: Key) {
+    pub(super) fn forget_client(&mut self, key: Key) {
         if let Some(tx) = self.clients.remove(key) {
             self.client_index.remove(&tx.print);
         }

@@ -80,6 +80,17 @@ impl<'a> Parts<'a> {
     }
 }
 
+/// Header fields that have to wait until they are sent.
+pub(crate) type Headers = Vec<(String, String)>;
+
+pub(crate) fn owned(headers: &[(&str, &str)]) -> Headers {
+    headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+pub(crate) fn borrowed(headers: &Headers) -> Vec<(&str, &str)> {
+    headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
+}
+
 /// The response to `request`, which came from `source`.
 pub(crate) fn response(
     request: &Message<'_>,

@@ -6,7 +6,9 @@ mod error;
 mod event;
 mod inbound;
 pub(crate) mod key;
+mod machine;
 mod server;
+mod withdraw;
 
 use std::collections::VecDeque;
 use std::sync::Arc;

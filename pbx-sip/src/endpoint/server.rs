@@ -10,13 +10,13 @@ use super::compose::{self, Parts, Peer};
 use super::error::CommandError;
 use super::event::{DialogId, End, Event, Received, ServerTransactionId};
 use super::key::Fingerprint;
+use super::machine::ServerMachine;
 use super::{Endpoint, Owner, hex};
-use crate::config::Config;
 use crate::header::Via;
 use crate::message::write::Reply;
 use crate::message::{Message, Method};
+use crate::transaction::Action;
 use crate::transaction::store::Key;
-use crate::transaction::{Action, InviteServer, Server};
 
 /// A request that was received.
 #[derive(Debug)]
@@ -37,77 +37,6 @@ pub(crate) struct ServerTransaction {
     print: Fingerprint,
     merge_print: Option<Fingerprint>,
     source_print: Fingerprint,
-}
-
-#[derive(Debug)]
-pub(crate) enum ServerMachine {
-    Invite(InviteServer),
-    Other(Server),
-}
-
-impl ServerMachine {
-    fn new(method: Method, config: &Config, reliable: bool, now: Mono) -> Self {
-        match method {
-            Method::Invite => Self::Invite(InviteServer::new(config.timing, reliable, now)),
-            _ => Self::Other(Server::new(config.timing, reliable)),
-        }
-    }
-
-    fn handle_request(&mut self) -> Action {
-        match self {
-            Self::Invite(machine) => machine.handle_request(),
-            Self::Other(machine) => machine.handle_request(),
-        }
-    }
-
-    pub(super) fn handle_ack(&mut self, now: Mono) -> Action {
-        match self {
-            Self::Invite(machine) => machine.handle_ack(now),
-            Self::Other(_) => Action::None,
-        }
-    }
-
-    fn respond(&mut self, status: u16, now: Mono) -> Action {
-        match self {
-            Self::Invite(machine) => machine.respond(status, now),
-            Self::Other(machine) => machine.respond(status, now),
-        }
-    }
-
-    fn handle_timeout(&mut self, now: Mono) -> Action {
-        match self {
-            Self::Invite(machine) => machine.handle_timeout(now),
-            Self::Other(machine) => machine.handle_timeout(now),
-        }
-    }
-
-    fn handle_transport_failure(&mut self) -> Action {
-        match self {
-            Self::Invite(machine) => machine.handle_transport_failure(),
-            Self::Other(machine) => machine.handle_transport_failure(),
-        }
-    }
-
-    fn next_timeout(&self) -> Option<Mono> {
-        match self {
-            Self::Invite(machine) => machine.next_timeout(),
-            Self::Other(machine) => machine.next_timeout(),
-        }
-    }
-
-    pub(crate) fn is_pending(&self) -> bool {
-        match self {
-            Self::Invite(machine) => machine.is_pending(),
-            Self::Other(machine) => machine.is_pending(),
-        }
-    }
-
-    fn is_terminated(&self) -> bool {
-        match self {
-            Self::Invite(machine) => machine.is_terminated(),
-            Self::Other(machine) => machine.is_terminated(),
-        }
-    }
 }
 
 /// A request that is new, with what it is found by.
