@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod attempt;
+mod blocklist;
 mod call;
 mod caller_id;
 mod calls;
@@ -22,7 +23,9 @@ pub mod guard;
 mod inbound;
 mod international;
 pub mod interval;
+mod limiter;
 mod lockout;
+mod lint;
 mod live;
 mod member;
 mod number_list;
@@ -46,6 +49,7 @@ pub use decision::{Block, BlockScope, Decision, Step, StepKind, StepResult, Wire
 pub use explain::{Explained, ExplainedBlock, ExplainedEvent, ExplainedStep, rfc3339};
 pub use firewall::Data;
 pub use guard::Guard;
+pub use lint::{Finding, Severity};
 pub use packet::Packet;
 pub use rules::{PolicyVersion, Rules};
 pub use state::State;

@@ -18,8 +18,6 @@ const FAILURES: u32 = 64;
 /// Most different names a source may fail with before it is blocked.
 pub(crate) const NAMES: u32 = 16;
 
-/// The counter of different names that failed.
-pub(crate) const DISTINCT_NAMES: u16 = 3;
 /// Windows up to this length share a table: a table may forget a key that has been quiet for as long as the
 /// window it is asked with.
 const SHORT: Duration = Duration::from_secs(20 * 60);
@@ -213,7 +211,7 @@ fn registration(c: &RegistrationConfig) -> [Counter; 4] {
         Counter { cleared: true, ..pair },
         address(1, &c.address, Counts::FailuresAndRefusals),
         address(2, &c.unknown_user, Counts::UnknownNames),
-        address(DISTINCT_NAMES, &c.distinct_users, Counts::DistinctNames),
+        address(3, &c.distinct_users, Counts::DistinctNames),
     ]
 }
 

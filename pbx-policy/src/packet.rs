@@ -110,11 +110,6 @@ impl Scope {
         Ok(Self { target, protocol })
     }
 
-    /// Whether it speaks about every port.
-    pub(crate) const fn is_any_port(&self) -> bool {
-        matches!(self.target, Target::Any)
-    }
-
     /// Whether it speaks about `packet`, the services listening on `ports`.
     pub(crate) fn covers(&self, packet: &Packet, ports: &PortsConfig) -> bool {
         let transport = packet.source.transport();

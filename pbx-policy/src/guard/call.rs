@@ -60,9 +60,12 @@ impl Guard {
         Desk { rules: &rules, usage: self.state.usage(now), now }.event(call, event)
     }
 
-    /// Unlocks the outbound calls of an extension that called too often; whether they were locked.
+    /// Unlocks an extension: its outbound calls after it called too often, its PIN and second factor after wrong
+    /// ones. Whether anything was locked.
     pub fn unlock(&self, extension: ExtensionId, now: Now) -> bool {
-        self.state.usage(now).unlock(extension)
+        let calls = self.state.usage(now).unlock(extension);
+        let tries = self.state.unlock(&self.rules(), extension.as_str(), now) > 0;
+        calls || tries
     }
 
     /// Every extension whose outbound calls are locked.
