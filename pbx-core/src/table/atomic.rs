@@ -72,6 +72,15 @@ pub(super) mod injected {
         AT_ZERO.take().is_some()
     }
 
+    /// How many atomic steps `f` takes.
+    pub(crate) fn steps(f: impl FnOnce()) -> u64 {
+        interrupt_before(u64::MAX, || {});
+        f();
+        let left = COUNTDOWN.get();
+        uninterrupted();
+        u64::MAX - left
+    }
+
     /// What `f` gives, unless its thread dies before its `n`th atomic step; with 0 it lives.
     pub(crate) fn dying_before<T>(n: u64, f: impl FnOnce() -> T) -> Option<T> {
         SILENCE.call_once(silence);
