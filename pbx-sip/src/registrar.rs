@@ -136,6 +136,10 @@ impl Registrar {
     /// # Errors
     /// When what happened since it was made is against it; nothing is changed then.
     pub fn commit(&mut self, plan: &Plan, now: Now) -> Result<&[Binding], Refusal> {
+        // What has run out is reported before the plan would pass it over.
+        if let Some(key) = self.index.get(&self.name(&plan.aor)).copied() {
+            self.expire(key, now.mono);
+        }
         let plan = self.plan(&plan.aor, &plan.request, plan.source, now)?;
         self.replace(&plan.aor, plan.after);
         Ok(self.bindings(&plan.aor))
@@ -203,6 +207,9 @@ impl Registrar {
         let aor = record.aor.clone();
         let (alive, gone): (Vec<_>, Vec<_>) =
             record.bindings.iter().cloned().partition(|b| b.expires_at > now);
+        if gone.is_empty() {
+            return;
+        }
         self.replace(&aor, alive);
         let expired = |binding| RegistrarEvent::Expired { aor: aor.clone(), binding };
         self.events.extend(gone.into_iter().map(expired));

@@ -169,6 +169,16 @@ fn bindings_run_out_in_their_time_and_are_reported() {
 }
 
 #[test]
+fn a_binding_that_ran_out_is_reported_even_when_a_register_comes_first() {
+    let mut r = registrar();
+    register(&mut r, "a", 1, "Contact: <sip:a@b>;expires=60\r\n", now(0)).unwrap();
+    let bound = register(&mut r, "b", 1, "Contact: <sip:c@d>\r\n", now(61)).unwrap();
+    assert_eq!(bound.len(), 1);
+    let Some(RegistrarEvent::Expired { binding, .. }) = r.poll_event() else { panic!("one ran out") };
+    assert_eq!(binding.contact(), "sip:a@b");
+}
+
+#[test]
 fn the_store_is_bounded() {
     let config = RegistrarConfig { max_aors: 2, max_bindings: 3, ..RegistrarConfig::default() };
     let mut r = Registrar::new(config, [7; 16]);
