@@ -2,7 +2,8 @@
 //!
 //! [`Message`] reads one message in place, [`Framer`] cuts a stream into messages, [`write`](mod@write)
 //! makes new ones. What cannot be parsed is a [`Fault`] that says whether to answer, to stay silent or to
-//! close.
+//! close. [`Endpoint`] runs transactions and dialogs, [`registrar`] keeps the location store, and
+//! [`transaction`] has the bare machines.
 //!
 //! ```
 //! use pbx_sip::{Message, Method};
