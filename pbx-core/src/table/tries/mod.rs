@@ -6,15 +6,14 @@
 //! A try takes one of these words first; then the words taken are counted, and after them the failures of the
 //! window: more than N together, and it gives its word back. A try that failed writes its failure before it gives
 //! its word back, so whoever counts finds it in one place or in both. An end that is lost heals by time.
-//!
-//! A slot is closed in two steps, because both its log and its tries keep it: the epoch that was read before
-//! looking says "closing at entry n", which fails when a try has begun since; then entry n becomes the tombstone
-//! of the log, or an event, and then the slot lives on. Whoever meets a closing slot takes the second step.
+
+mod closing;
 
 use core::time::Duration;
-use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::AtomicU64;
 
-use super::atomic::{load, raise, swap};
+use self::closing::Until;
+use super::atomic::{load, swap};
 use super::block::{Area, TICKS};
 use super::key::Key;
 use super::slots::{Slot, Slots};
@@ -26,10 +25,6 @@ const MOST: usize = 16;
 /// A word of a try: above the end, how often it was taken.
 const TURN: u64 = 0xff << 40;
 const TURN_BIT: u64 = 1 << 40;
-/// The epoch.
-const CLOSING: u64 = 1 << 47;
-const NUMBER: u64 = (1 << 24) - 1;
-const ONE_TURN: u64 = 1 << 24;
 
 /// Words a slot with a log of `ring` failures has.
 pub(super) const fn payload(ring: usize) -> usize {
@@ -92,17 +87,6 @@ pub struct Tries<'a> {
     slots: Slots<'a>,
     log: Windows<'a>,
     ring: usize,
-}
-
-/// What keeps a slot from being closed.
-#[derive(Clone, Copy)]
-enum Until {
-    /// Tries under way, and failures younger than so many ticks.
-    Idle(u64),
-    /// Tries under way.
-    NoTries,
-    /// Nothing.
-    Now,
 }
 
 /// A word of a try, as it was read.
@@ -251,95 +235,6 @@ impl<'a> Tries<'a> {
         held.into_iter().for_each(|held| _ = swap(held.place, tried.word, over));
     }
 
-    /// Changes the epoch, so that nobody closes the slot who saw its tries before; `None` when it has gone.
-    fn confirm(&self, slot: Slot) -> Option<()> {
-        let epoch = self.epoch(slot)?;
-        loop {
-            let word = load(epoch);
-            if !self.slots.is_current(slot) {
-                return None;
-            }
-            let data = slot.reads(word).unwrap_or(0);
-            if data & CLOSING != 0 {
-                if self.settle(slot, word) {
-                    self.slots.free(slot);
-                    return None;
-                }
-            } else if swap(epoch, word, slot.says(next_turn(data))) {
-                return Some(());
-            }
-        }
-    }
-
-    /// The second step of closing: whether the slot is closed, or lives on.
-    fn settle(&self, slot: Slot, word: u64) -> bool {
-        loop {
-            let (Some(data), Some(tail)) = (slot.reads(word), self.log.tail(slot)) else { return false };
-            if tail.ended {
-                return true;
-            }
-            if (tail.next ^ data) & NUMBER != 0 {
-                let open = slot.says(next_turn(data));
-                self.epoch(slot).into_iter().for_each(|epoch| _ = swap(epoch, word, open));
-                return false;
-            }
-            if self.log.end_at(slot, tail.next) {
-                return true;
-            }
-        }
-    }
-
-    /// Ends the use of a slot that nothing keeps any more.
-    fn close(&self, slot: Slot, tick: u64, until: Until) -> bool {
-        loop {
-            let (Some(tail), Some(epoch)) = (self.log.tail(slot), self.epoch(slot)) else { return false };
-            if tail.ended {
-                return true;
-            }
-            // Read before the tries: one that begins after they were looked at changes it.
-            let word = load(epoch);
-            let data = slot.reads(word).unwrap_or(0);
-            let kept = data & CLOSING == 0 && self.keeps(slot, tail.youngest, tick, until);
-            if kept || !self.slots.is_current(slot) {
-                return false;
-            }
-            if data & CLOSING != 0 {
-                if self.settle(slot, word) {
-                    return true;
-                }
-                continue;
-            }
-            raise(self.slots.floor(slot), tick);
-            swap(epoch, word, slot.says(CLOSING | data & !NUMBER | tail.next & NUMBER));
-        }
-    }
-
-    fn keeps(&self, slot: Slot, youngest: Option<u64>, tick: u64, until: Until) -> bool {
-        let under_way = || self.words(slot).any(|held| held.end > tick);
-        match until {
-            Until::Idle(keep) => youngest.is_some_and(|t| t + keep > tick) || under_way(),
-            Until::NoTries => under_way(),
-            Until::Now => false,
-        }
-    }
-
-    fn close_key(&self, key: Key, now: Now, until: Until) {
-        let tick = self.area.tick(now.mono);
-        while let Some(slot) = self.slots.find(key) {
-            if self.close(slot, tick, until) {
-                self.slots.free(slot);
-                return;
-            }
-            if self.slots.is_current(slot) {
-                return;
-            }
-        }
-    }
-
-    fn epoch(&self, slot: Slot) -> Option<&'a AtomicU64> {
-        self.slots.payload(slot).get(1 + self.ring)
-    }
-
     /// The words of the tries of a slot.
     fn words(&self, slot: Slot) -> impl Iterator<Item = Held<'a>> {
         let places = self.slots.payload(slot).get(2 + self.ring..).unwrap_or_default();
@@ -349,16 +244,6 @@ impl<'a> Tries<'a> {
             Held { index, place, word, turn: data & TURN, end: data & !TURN }
         })
     }
-
-    /// Puts a slot in order whose words were copied at different moments.
-    pub(super) fn repair(&self, slot: Slot) {
-        self.log.repair(slot);
-        self.epoch(slot).into_iter().for_each(|epoch| epoch.store(slot.says(0), SeqCst));
-    }
-}
-
-const fn next_turn(epoch: u64) -> u64 {
-    (epoch & !NUMBER).wrapping_add(ONE_TURN) & !CLOSING & !NUMBER
 }
 
 #[cfg(test)]
@@ -366,18 +251,18 @@ mod tests {
     use super::*;
     use crate::table::fixture::{at, block, together};
     use crate::table::{Block, Layout, Ring, TriesId};
-    use std::sync::atomic::AtomicU32;
+    use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 
-    const THREE: Limit = Limit { at_most: 3, per: Duration::from_secs(60) };
-    const TTL: Duration = Duration::from_secs(5);
+    pub(super) const THREE: Limit = Limit { at_most: 3, per: Duration::from_secs(60) };
+    pub(super) const TTL: Duration = Duration::from_secs(5);
 
-    fn tries(slots: u32, ring: Ring) -> (Block, TriesId) {
+    pub(super) fn tries(slots: u32, ring: Ring) -> (Block, TriesId) {
         let mut layout = Layout::new(1);
         let id = layout.tries(slots, ring);
         (block(&layout), id)
     }
 
-    fn go(begun: Begun) -> Option<Try> {
+    pub(super) fn go(begun: Begun) -> Option<Try> {
         match begun {
             Begun::Go(tried) => Some(tried),
             _ => None,
