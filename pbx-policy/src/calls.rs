@@ -125,14 +125,17 @@ impl Calls {
         let frequencies = Frequency::compile_all(config, errors);
         let international = International::compile(config, errors);
         let extensions = extensions(config, &frequencies, &schedule_names, errors);
+        let emergencies = Emergencies::compile(config, errors);
+        let feature_codes = feature_codes(config, dialect, errors);
+        check_shadows(config, &emergencies, &feature_codes, errors);
         Self {
             by_id: extensions.iter().map(|e| (e.id, e.index)).collect(),
             by_number: direct_numbers(config, errors),
             trunks: trunks(config, errors),
             routes: Route::compile_all(config, dialect, &schedule_names, errors),
-            emergencies: Emergencies::compile(config, errors),
+            emergencies,
             lists: NumberLists::compile(config, dialect, international.prefixes(), errors),
-            feature_codes: feature_codes(config, dialect, errors),
+            feature_codes,
             dialling: config.dialling.clone(),
             inbound: config.inbound.clone(),
             international,
@@ -250,6 +253,28 @@ fn check_understandings(config: &Config, errors: &mut ConfigErrors) {
             let problem = format!("its trunks read numbers in more than {UNDERSTANDINGS} ways");
             let error = ConfigError::new(format!("route[{i}].trunks"), problem);
             errors.push(error.instead("give them the same treat_bare_e164 and international_prefixes"));
+        }
+    }
+}
+
+/// Refuses extensions and feature codes that are dialled like an emergency number.
+fn check_shadows(
+    config: &Config,
+    emergencies: &Emergencies,
+    feature_codes: &[Pattern],
+    errors: &mut ConfigErrors,
+) {
+    let remedy = "emergency calls always come first, so nothing else could be reached there";
+    for (i, extension) in config.extensions.iter().enumerate() {
+        if extension.number.parse().is_ok_and(|n: Number| emergencies.find(&n).is_some()) {
+            let problem = format!("{:?} is dialled like an emergency number", extension.number);
+            errors.push(ConfigError::new(format!("extension[{i}].number"), problem).instead(remedy));
+        }
+    }
+    for (i, code) in feature_codes.iter().enumerate() {
+        if let Some(number) = emergencies.numbers().find(|n| code.matches(n)) {
+            let problem = format!("{code} also means the emergency number {number}");
+            errors.push(ConfigError::new(format!("dialling.feature_codes[{i}]"), problem).instead(remedy));
         }
     }
 }

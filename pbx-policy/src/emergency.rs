@@ -73,7 +73,7 @@ impl Emergencies {
         Some(Found { rule: RuleId::new(RuleKind::Emergency, i), emergency })
     }
 
-    /// Whether nothing but emergency calls can be meant by `number`.
+    /// The numbers, without access prefixes.
     pub(crate) fn numbers(&self) -> impl Iterator<Item = &Number> {
         self.numbers.iter().map(|e| &e.number)
     }

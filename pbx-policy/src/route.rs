@@ -12,6 +12,8 @@ use crate::schedule::{Schedule, TimeState};
 
 /// Most routes, and most patterns of one: a call looks at all of them.
 const MOST: usize = 1000;
+/// Most patterns of all routes together.
+const PATTERNS: usize = 20_000;
 /// Most trunks of a route (the vendor's own limit).
 const TRUNKS: usize = 500;
 
@@ -90,11 +92,10 @@ impl Route {
         errors: &mut ConfigErrors,
     ) -> Vec<Self> {
         check_names(config.routes.iter().map(|r| r.name.as_str()), "route", 63, true, errors);
-        if config.routes.len() > MOST {
-            errors.push(ConfigError::new(
-                "route",
-                format!("at most {MOST} routes can be looked at for a call"),
-            ));
+        let patterns = config.routes.iter().map(|r| r.patterns.len()).sum::<usize>();
+        if config.routes.len() > MOST || patterns > PATTERNS {
+            let problem = format!("a call looks at no more than {MOST} routes and {PATTERNS} patterns");
+            errors.push(ConfigError::new("route", problem));
             return Vec::new();
         }
         let each = config.routes.iter().enumerate();
@@ -254,5 +255,131 @@ pub(crate) const fn closed(state: TimeState) -> Option<Reason> {
         TimeState::Holiday => Some(Reason::Holiday),
         TimeState::Outside => Some(Reason::OutsideBusinessHours),
         TimeState::Business | TimeState::Break => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::Rules;
+    use proptest::prelude::*;
+
+    /// A route as the model sees it: pattern text, whether it is switched on, for whom, and whether it is open.
+    type Naive = (String, bool, Option<bool>, bool);
+
+    fn rules(routes: &[Naive], last: bool) -> Rules {
+        let mut toml =
+            "extension = [{ number = \"1\", groups = [\"in\"] }, { number = \"2\", groups = [\"out\"] }]\n\
+                        trunk = [{ name = \"A\" }]\n"
+                .to_owned();
+        let fallthrough = if last { "first_pattern_match_final" } else { "skip_ineligible" };
+        toml += &format!("dialling = {{ fallthrough = \"{fallthrough}\" }}\n");
+        toml += "time = { hours = [{ ranges = [\"00:00-24:00\"] }], schedule = [{ name = \"shut\" }] }\n";
+        for (i, (pattern, enabled, mine, open)) in routes.iter().enumerate() {
+            let who = match mine {
+                None => "everyone = true",
+                Some(true) => "groups = [\"in\"]",
+                Some(false) => "groups = [\"out\"]",
+            };
+            let time = if *open { "business" } else { "shut" };
+            toml += &format!("[[route]]\nname = \"r{i}\"\nenabled = {enabled}\n{who}\ntime = \"{time}\"\n");
+            toml += &format!("trunks = [\"A\"]\npattern = [{{ pattern = \"{pattern}\" }}]\n");
+        }
+        Rules::compile(&toml::from_str(&toml).unwrap()).unwrap()
+    }
+
+    /// Spec 2.11 and step 7 of 3.1, as they are written.
+    fn naive(routes: &[Naive], last: bool, dialled: &Number) -> Result<u32, Option<(u32, Reason)>> {
+        let mut shut = None;
+        let mut forbidden = None;
+        for (i, (pattern, enabled, mine, open)) in (0_u32..).zip(routes) {
+            if !enabled || !pattern.parse::<Pattern>().unwrap().matches(dialled) {
+                continue;
+            }
+            match (*mine == Some(false), open) {
+                (false, true) => return Ok(i),
+                (false, false) => shut = shut.or(Some((i, Reason::RouteOutsideTime))),
+                (true, _) => forbidden = forbidden.or(Some((i, Reason::RouteNotPermitted))),
+            }
+            if last {
+                break;
+            }
+        }
+        Err(shut.or(forbidden))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(128))]
+
+        #[test]
+        fn selection_is_what_the_model_says(
+            routes in prop::collection::vec(
+                ("[0-2X]{1,3}[.!]?", prop::bool::weighted(0.9), any::<Option<bool>>(), prop::bool::weighted(0.7)), 1..6),
+            last in any::<bool>(),
+            dialled in prop::collection::vec("[0-2]{1,5}", 12),
+        ) {
+            let rules = rules(&routes, last);
+            let calls = &rules.calls;
+            let caller = Caller { extension: 0, schedules: &calls.schedules, at: Wall::UNIX_EPOCH };
+            for dialled in dialled {
+                let number: Number = dialled.parse().unwrap();
+                let (selected, miss) = select(&calls.routes, calls.dialling.fallthrough, &number, caller);
+                let found = match selected {
+                    Some(selected) => Ok(selected.rule.index),
+                    None => Err(miss.map(|m| (m.rule.index, m.reason))),
+                };
+                prop_assert_eq!(found, naive(&routes, last, &number), "{}", dialled);
+            }
+        }
+    }
+
+    #[test]
+    fn only_failures_of_the_trunk_fail_over() {
+        for status in 100..700 {
+            assert_eq!(fails_over(status), [408, 500, 502, 503, 504].contains(&status), "{status}");
+        }
+    }
+
+    #[test]
+    fn mistakes_are_all_reported() {
+        let config: Config = toml::from_str(
+            r#"
+            extension = [{ number = "1001" }]
+            trunk = [{ name = "sip-provider" }]
+            [[route]]
+            name = "two words"
+            everyone = true
+            extensions = ["1001"]
+            trunks = ["sip-prov"]
+            time = "bussiness"
+            caller_id = "a\nb"
+            pattern = [{ pattern = "9.X" }, { pattern = "X.", strip = 17, prepend = "1&2" }]
+            [[route]]
+            name = "two words"
+            pattern = []
+            "#,
+        )
+        .unwrap();
+        let errors = Rules::compile(&config).unwrap_err();
+        let paths: Vec<&str> = errors.iter().map(ConfigError::path).collect();
+        let expected = [
+            "route[0].name",
+            "route[1].name",
+            "route[1].name",
+            "route[0].everyone",
+            "route[0].pattern[0].pattern",
+            "route[0].pattern[1].strip",
+            "route[0].pattern[1].prepend",
+            "route[0].trunks[0]",
+            "route[0].time",
+            "route[0].caller_id",
+            "route[1].pattern",
+            "route[1].trunks",
+        ];
+        assert_eq!(paths, expected, "{errors}");
+        let text = errors.to_string();
+        assert!(
+            text.contains("did you mean \"sip-provider\"?") && text.contains("did you mean \"business\"?")
+        );
     }
 }

@@ -3,13 +3,14 @@
 use core::fmt;
 use core::hash::Hasher;
 
-use pbx_core::{ConfigErrors, RuleId};
+use pbx_core::{ConfigErrors, RuleId, RuleKind};
 use siphasher::sip::SipHasher13;
 
 use crate::calls::Calls;
 use crate::config::Config;
 use crate::defense::Defence;
 use crate::firewall::{Data, Firewall};
+use crate::lint::{self, Finding};
 use crate::lockout::{self, Lockout};
 use crate::registration::Access;
 
@@ -51,6 +52,7 @@ pub struct Rules {
     pub(crate) lockout: Lockout,
     pub(crate) access: Access,
     pub(crate) calls: Calls,
+    findings: Vec<Finding>,
 }
 
 impl Rules {
@@ -69,13 +71,15 @@ impl Rules {
     /// Everything that is wrong in it, each with the path of the key and what to write instead.
     pub fn compile_with(config: &Config, data: &Data) -> Result<Self, ConfigErrors> {
         let mut errors = ConfigErrors::new();
+        let calls = Calls::compile(config, &mut errors);
         let rules = Self {
             version: PolicyVersion::of(config),
             firewall: Firewall::compile(&config.network, data, &mut errors),
             defence: Defence::compile(&config.network, &mut errors),
             lockout: Lockout::compile(config, &mut errors),
             access: Access::compile(config, &mut errors),
-            calls: Calls::compile(config, &mut errors),
+            findings: lint::findings(config, &calls),
+            calls,
         };
         errors.or(rules)
     }
@@ -84,6 +88,32 @@ impl Rules {
     #[must_use]
     pub const fn version(&self) -> PolicyVersion {
         self.version
+    }
+
+    /// Whether this is an emergency number as it is dialled, behind an access prefix, too. It needs no state and
+    /// cannot fail: for hosts that got no decision at all.
+    #[must_use]
+    pub fn is_emergency(&self, dialled: &str) -> bool {
+        dialled.parse().is_ok_and(|number| self.calls.emergencies.find(&number).is_some())
+    }
+
+    /// Whether there is an extension of this name, and whether it is switched on.
+    #[must_use]
+    pub fn extension_enabled(&self, name: &str) -> Option<bool> {
+        self.calls.extension(name.parse().ok()?).map(|extension| extension.enabled)
+    }
+
+    /// The name of a trunk that a decision names.
+    #[must_use]
+    pub fn trunk_name(&self, trunk: RuleId) -> Option<&str> {
+        let found = self.calls.trunk(trunk.index).filter(|_| trunk.kind == RuleKind::Trunk);
+        found.map(|trunk| trunk.name.as_str())
+    }
+
+    /// What is allowed in the configuration and yet hardly meant.
+    #[must_use]
+    pub fn lint(&self) -> &[Finding] {
+        &self.findings
     }
 
     /// The name of a rule, e.g. `route:International`.

@@ -66,7 +66,7 @@ const EVERYTHING_FORBIDDEN: &str = r#"
 
     [dialling]
     access_prefixes = ["9", "0"]
-    feature_codes = ["1X2"]
+    feature_codes = ["*X."]
 
     [time]
     hours = [{ days = ["sun"], ranges = ["03:00-03:01"] }]
@@ -133,4 +133,19 @@ fn the_trunk_that_works_comes_first_and_caller_ids_have_their_order() {
     let answer = office.check("1001", "911");
     assert_eq!(answer.trunks[0].caller_id.as_str(), "+49301001", "extension_first");
     assert_eq!(answer.number.unwrap().as_str(), "911", "without the access prefix");
+}
+
+#[test]
+fn nothing_else_may_be_dialled_like_an_emergency_number() {
+    let config = r#"
+        extension = [{ number = "1001" }, { number = "112" }, { number = "9112" }]
+        trunk = [{ name = "A" }]
+        emergency = [{ name = "EU", number = "112", trunk = [{ trunk = "A" }] }, { name = "US", number = "911" }]
+        dialling = { access_prefixes = ["9"], feature_codes = ["*9X", "1X2", "0."] }
+    "#;
+    let errors = pbx_policy::Rules::compile(&toml::from_str(config).unwrap()).unwrap_err();
+    let paths: Vec<&str> = errors.iter().map(pbx_core::ConfigError::path).collect();
+    let expected =
+        ["emergency[1].trunk", "extension[1].number", "extension[2].number", "dialling.feature_codes[1]"];
+    assert_eq!(paths, expected, "{errors}");
 }
