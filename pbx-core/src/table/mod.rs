@@ -27,6 +27,7 @@ mod atomic;
 mod bans;
 mod block;
 mod clock;
+mod counts;
 #[cfg(test)]
 mod fixture;
 #[cfg(test)]

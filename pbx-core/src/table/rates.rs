@@ -13,20 +13,13 @@ use core::cell::Cell;
 use std::sync::atomic::AtomicU64;
 
 use super::atomic::{load, raise, swap};
-use super::block::Area;
+use super::block::{Area, TICKS};
+use super::counts::{Counts, MOST, SEAL, unit_for};
 use super::key::Key;
 use super::slots::{Slot, Slots};
 use super::windows::{Limit, Peeked};
 use crate::time::{Mono, Now};
 
-/// The largest count.
-const MOST: u32 = 0xff;
-/// The largest unit: 149 days.
-const LONGEST: u64 = 126;
-/// In place of a unit: nothing is counted any more, since the tick in the other bits.
-const SEAL: u64 = 0x7f << 41;
-/// The index of a unit counts modulo this.
-const TURN: u64 = 1 << 17;
 /// Ticks after which the slots of a bucket are looked through. Far less than half a turn of the shortest unit.
 const SWEEP: u64 = 60_000;
 
@@ -113,7 +106,7 @@ impl<'a> Rates<'a> {
 
     /// One more packet in the word of `slot`; `None` when the slot is somebody else's by now.
     fn count(&self, slot: Slot, n: u32, unit: u64, tick: u64) -> Option<Hit> {
-        if tick >= load(self.slots.floor(slot)) + SWEEP {
+        if tick >= self.floor(slot) + SWEEP {
             self.sweep(slot, tick);
         }
         loop {
@@ -135,7 +128,7 @@ impl<'a> Rates<'a> {
         }
         match slot.reads(old) {
             Some(data) if data & SEAL == SEAL => {
-                self.sweep(slot, data & !SEAL);
+                self.sweep(slot, tick);
                 None
             }
             Some(data) => Some((old, Counts::from_data(data, floor).at(tick).in_units(unit, tick))),
@@ -148,7 +141,7 @@ impl<'a> Rates<'a> {
     fn word_and_floor(&self, slot: Slot) -> Option<(u64, u64)> {
         let word = self.word(slot)?;
         loop {
-            let (old, floor) = (load(word), load(self.slots.floor(slot)));
+            let (old, floor) = (load(word), self.floor(slot));
             if load(word) == old {
                 return Some((old, floor));
             }
@@ -185,6 +178,10 @@ impl<'a> Rates<'a> {
         (data & SEAL == SEAL).then_some(data & !SEAL)
     }
 
+    fn floor(&self, slot: Slot) -> u64 {
+        load(self.slots.floor(slot)).min(TICKS)
+    }
+
     /// When one would pass; `None` for now.
     fn retry_at(&self, counts: &Counts, n: u32) -> Option<Mono> {
         if n == 0 {
@@ -200,95 +197,15 @@ impl<'a> Rates<'a> {
     }
 }
 
-/// How many came in the unit `index` and in the two before it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Counts {
-    /// The code of the unit's length.
-    unit: u64,
-    /// Which unit since tick 0.
-    index: u64,
-    counts: [u32; 3],
-}
-
-impl Counts {
-    const fn none(unit: u64, tick: u64) -> Self {
-        Self { unit, index: tick / length(unit), counts: [0; 3] }
-    }
-
-    /// What `data` says, whose index is the nearest to that at `floor`.
-    fn from_data(data: u64, floor: u64) -> Self {
-        let unit = data >> 41;
-        let here = floor / length(unit);
-        let ahead = (data >> 24).wrapping_sub(here) % TURN;
-        let index = if ahead < TURN / 2 { here + ahead } else { (here + ahead).saturating_sub(TURN) };
-        let [_, _, _, _, _, a, b, c] = data.to_be_bytes();
-        Self { unit, index, counts: [a, b, c].map(u32::from) }
-    }
-
-    fn to_data(self) -> u64 {
-        let counts = self.counts.iter().fold(0, |bits, &n| bits << 8 | u64::from(n.min(MOST)));
-        self.unit << 41 | (self.index % TURN) << 24 | counts
-    }
-
-    /// The same at `tick`; time does not run back.
-    fn at(self, tick: u64) -> Self {
-        self.at_index(tick / length(self.unit))
-    }
-
-    fn at_index(self, index: u64) -> Self {
-        let [a, b, _] = self.counts;
-        let counts = match index.saturating_sub(self.index) {
-            0 => self.counts,
-            1 => [0, a, b],
-            2 => [0, 0, a],
-            _ => [0; 3],
-        };
-        Self { index: index.max(self.index), counts, ..self }
-    }
-
-    /// The same in units of another length: as if all had come just now.
-    fn in_units(self, unit: u64, tick: u64) -> Self {
-        if unit == self.unit {
-            return self;
-        }
-        let now = tick.max(self.start());
-        Self { counts: [self.total().min(MOST), 0, 0], ..Self::none(unit, now) }
-    }
-
-    fn and_one(self) -> Self {
-        let [a, b, c] = self.counts;
-        Self { counts: [a + 1, b, c], ..self }
-    }
-
-    fn total(&self) -> u32 {
-        self.counts.iter().sum()
-    }
-
-    /// When the unit begins.
-    const fn start(&self) -> u64 {
-        self.index * length(self.unit)
-    }
-}
-
-/// The length of a unit in ticks: 4, 5, 6 or 7 times a power of two.
-const fn length(unit: u64) -> u64 {
-    (4 + (unit & 3)) << (unit >> 2 & 31)
-}
-
-/// The shortest unit of which two are as long as `window`.
-fn unit_for(window: u64) -> u64 {
-    let half = window.div_ceil(2).max(4);
-    let octave = u64::from(half.ilog2() - 2);
-    (4 * octave + half.div_ceil(1 << octave) - 4).min(LONGEST)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::table::atomic::injected::{interrupt_before, uninterrupted};
     use crate::table::fixture::{at, block, together};
     use crate::table::{Block, Layout, RatesId};
     use core::time::Duration;
     use proptest::prelude::*;
+    use std::sync::Arc;
     use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 
     /// The default rule of automatic defence for SIP.
@@ -302,16 +219,6 @@ mod tests {
 
     fn limit(at_most: u32, ms: u64) -> Limit {
         Limit { at_most, per: Duration::from_millis(ms) }
-    }
-
-    #[test]
-    fn two_units_cover_a_window_and_three_at_most_15_eighths_of_it() {
-        for window in (1..100_000).chain([1 << 20, (1 << 30) + 1, 298 * 86_400_000]) {
-            let unit = length(unit_for(window));
-            assert!(2 * unit >= window, "{window}: {unit}");
-            assert!(8 * 3 * unit <= 15 * window.max(8) + 8 * 3, "{window}: {unit}");
-        }
-        assert_eq!((length(0), unit_for(u64::MAX >> 1)), (4, LONGEST));
     }
 
     #[test]
@@ -388,6 +295,35 @@ mod tests {
             let hit = |ms| block.rates(id).hit(key, RULE, at(ms)) == Hit::Pass;
             let passed = together(seed, |thread| (0..10).filter(|_| hit(thread)).count());
             assert_eq!(passed.iter().sum::<usize>(), 40, "seed {seed}");
+        }
+    }
+
+    #[test]
+    fn packets_that_come_at_any_step_of_a_takeover_count() {
+        // All keys of the bucket are busy but `a`. While `z` takes its place, packets of `a` come by the same clock or
+        // by one that lags, or packets of `y`, which wants the same place.
+        for (key, ms) in [(b"a", 9_000), (b"a", 2_000), (b"y", 9_000)] {
+            let mut passed = 0;
+            for n in 1.. {
+                let (block, id) = rates(8);
+                let pass = move |block: &Block, key: &[u8], ms, times: u32| {
+                    let hit = |_: &u32| block.rates(id).hit(block.key(key), RULE, at(ms)) == Hit::Pass;
+                    u32::try_from((0..times).filter(hit).count()).unwrap()
+                };
+                pass(&block, b"a", 0, 40);
+                (0..7_u8).for_each(|other| _ = pass(&block, &[other], 9_000, 1));
+                let (same, during) = (block.clone(), Arc::new(AtomicU32::new(0)));
+                let count = Arc::clone(&during);
+                interrupt_before(n, move || count.store(pass(&same, key, ms, 40), SeqCst));
+                pass(&block, b"z", 9_000, 1);
+                if uninterrupted() {
+                    break;
+                }
+                let all = during.load(SeqCst) + pass(&block, key, 9_000, 40);
+                assert!(all <= 40, "{all} before step {n}");
+                passed += all;
+            }
+            assert!(passed >= 400, "{passed}");
         }
     }
 
