@@ -139,12 +139,13 @@ mod tests {
 
     const ONE: Limit = Limit { at_most: 1, ..THREE };
 
-    /// A bucket of which one slot is idle, that of the key `a`, which has a try whose time is over.
+    /// A bucket of which one slot is idle at 9 s, that of the key `a`, which has a try whose time is over. The others
+    /// are busy until 13 s.
     fn nearly_full() -> (Block, TriesId, Try) {
         let (block, id) = tries(8, Ring::R8);
         let over = go(block.tries(id).begin(block.key(b"a"), THREE, TTL, at(0))).unwrap();
         for n in 0..7_u32 {
-            drop(go(block.tries(id).begin(block.key(&n.to_be_bytes()), THREE, TTL, at(9_000))).unwrap());
+            drop(go(block.tries(id).begin(block.key(&n.to_be_bytes()), THREE, TTL, at(8_000))).unwrap());
         }
         (block, id, over)
     }
@@ -170,11 +171,11 @@ mod tests {
         let mut went = 0;
         for n in 1.. {
             let (block, id, _) = nearly_full();
-            let begin = move |block: &Block| block.tries(id).begin(block.key(b"a"), ONE, TTL, at(9_000));
-            let Some(begun) = during_takeover(n, &block, id, begin) else { break };
+            let begin = move |block: &Block, ms| block.tries(id).begin(block.key(b"a"), ONE, TTL, at(ms));
+            let Some(begun) = during_takeover(n, &block, id, move |block| begin(block, 9_000)) else { break };
             if go(begun).is_some() {
                 went += 1;
-                assert!(go(begin(&block)).is_none(), "step {n}");
+                assert!(go(begin(&block, 13_500)).is_none(), "step {n}");
             }
         }
         assert!(went > 20, "{went}");
@@ -204,16 +205,16 @@ mod tests {
             interrupt_before(n, move || {
                 drop(same.tries(id).begin(same.key(b"z"), THREE, TTL, at(9_000)));
             });
-            let begin = || block.tries(id).begin(block.key(b"a"), ONE, TTL, at(9_000));
-            let begun = begin();
+            let begin = |ms| block.tries(id).begin(block.key(b"a"), ONE, TTL, at(ms));
+            let begun = begin(9_000);
             if uninterrupted() {
                 break;
             }
             if let Begun::Go(tried) = begun {
                 went += 1;
-                assert!(go(begin()).is_none(), "step {n}");
-                assert_eq!(block.tries(id).fail(tried, ONE, at(9_000)), Failed { nth: 1, full: true });
-                assert!(matches!(begin(), Begun::Refused { .. }), "step {n}");
+                assert!(go(begin(13_500)).is_none(), "step {n}");
+                assert_eq!(block.tries(id).fail(tried, ONE, at(13_500)), Failed { nth: 1, full: true });
+                assert!(matches!(begin(13_500), Begun::Refused { .. }), "step {n}");
             }
         }
         assert!(went > 10, "{went}");
