@@ -284,3 +284,36 @@ const fn next(generation: u64) -> u64 {
 }
 
 const _: () = assert!(PRINT_BITS + 17 == 64 && SLOTS < 15);
+
+#[cfg(test)]
+mod tests {
+    use crate::table::block::TICKS;
+    use crate::table::fixture::{at, block};
+    use crate::table::{Layout, Limit, Recorded, Ring};
+    use core::time::Duration;
+    use std::sync::atomic::Ordering::SeqCst;
+
+    /// The generation of a slot comes again after 65 535 owners; the ones between may have left words alone.
+    #[test]
+    fn what_an_owner_of_the_same_generation_wrote_is_not_taken_for_the_present_ones() {
+        let mut layout = Layout::new(1);
+        let id = layout.windows(8, Ring::R8);
+        let block = block(&layout);
+        let limit = Limit { at_most: 8, per: Duration::from_secs(60) };
+        let record =
+            |key, ms| matches!(block.windows(id).record(key, limit, at(ms)), Recorded::Counted { .. });
+        let (old, new) = (block.key(b"old"), block.key(b"new"));
+        assert!((0..5).all(|_| record(old, 0)));
+        block.windows(id).forget(old, at(0));
+        // The next owner's generation will be 1 again, and only the end of the log of the first one is left.
+        for word in block.mem() {
+            match word.load(SeqCst) {
+                2 => word.store(0, SeqCst),
+                left if left >> 48 == 1 && left & TICKS != TICKS => word.store(0xffff << 48, SeqCst),
+                _ => {}
+            }
+        }
+        assert_eq!((0..20).filter(|_| record(new, 100_000)).count(), 8);
+        assert_eq!(block.windows(id).peek(new, limit, at(100_000)).used, 8);
+    }
+}
