@@ -102,8 +102,7 @@ impl<'a> Replay<'a> {
                 return Some(Accepted::Seen);
             }
             if swap(word, old, slot.says(block << BITS | bitmap | bit)) {
-                // Whoever was away so long that the slot was closed meanwhile has marked nothing.
-                return self.keep(slot, end).map(|()| Accepted::Fresh);
+                return Some(Accepted::Fresh);
             }
         }
     }
@@ -156,10 +155,12 @@ impl<'a> Replay<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::table::atomic::injected::{interrupt_before, uninterrupted};
     use crate::table::fixture::{at, block, together};
     use crate::table::{Block, Layout, ReplayId};
     use proptest::prelude::*;
     use std::collections::BTreeSet;
+    use std::sync::{Arc, OnceLock};
 
     const KEEP: Duration = Duration::from_secs(60);
 
@@ -236,6 +237,33 @@ mod tests {
             assert_eq!(all.len(), once.len(), "seed {seed}");
             assert!(all.len() > 60, "seed {seed}: {}", all.len());
         }
+    }
+
+    #[test]
+    fn a_number_accepted_at_any_step_of_a_takeover_stays_used() {
+        let mut fresh = 0;
+        for n in 1.. {
+            let (block, id) = replay(8);
+            let accept = move |block: &Block, key: &[u8], ms, keep| {
+                let nc = u32::try_from(ms / 60_000).unwrap();
+                block.replay(id).accept(block.key(key), nc, Duration::from_millis(keep), at(ms))
+            };
+            // All keys of the bucket are kept until 90 s, but `a`.
+            (0..7_u8).for_each(|other| _ = accept(&block, &[other], 0, 90_000));
+            _ = accept(&block, b"a", 0, 10);
+            let (same, during) = (block.clone(), Arc::new(OnceLock::new()));
+            let result = Arc::clone(&during);
+            interrupt_before(n, move || _ = result.set(accept(&same, b"a", 60_000, 40_000)));
+            _ = accept(&block, b"z", 60_000, 40_000);
+            if uninterrupted() {
+                break;
+            }
+            if during.get() == Some(&Accepted::Fresh) {
+                fresh += 1;
+                assert_ne!(accept(&block, b"a", 91_000, 40_000), Accepted::Fresh, "step {n}");
+            }
+        }
+        assert!(fresh > 20, "{fresh}");
     }
 
     proptest! {
