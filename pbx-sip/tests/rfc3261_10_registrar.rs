@@ -172,6 +172,8 @@ fn bindings_run_out_in_their_time_and_are_reported() {
 fn a_binding_that_ran_out_is_reported_even_when_a_register_comes_first() {
     let mut r = registrar();
     register(&mut r, "a", 1, "Contact: <sip:a@b>;expires=60\r\n", now(0)).unwrap();
+    let next = request("b", 1, "Contact: <sip:c@d>\r\n").unwrap();
+    assert_eq!(r.plan(AOR, &next, source(1), now(61)).unwrap().devices(), 1, "nor does it count");
     let bound = register(&mut r, "b", 1, "Contact: <sip:c@d>\r\n", now(61)).unwrap();
     assert_eq!(bound.len(), 1);
     let Some(RegistrarEvent::Expired { binding, .. }) = r.poll_event() else { panic!("one ran out") };

@@ -118,3 +118,24 @@ fn an_incoming_call_stays_where_it_came_from_until_the_embedder_says_otherwise()
     net.host(0).follow_contact(dialog).unwrap();
     assert_eq!(sent_info(&mut net, dialog).1, "203.0.113.9:5070");
 }
+
+#[test]
+fn rfc3261_12_1_1_there_is_one_contact_the_embedders_or_ours() {
+    let contacts = |text: &str| text.lines().filter(|line| line.starts_with("Contact: ")).count();
+    let (mut net, dialog) = called("");
+    let ok = net.sent(0).pop().unwrap();
+    assert_eq!((contacts(&ok), field(&ok, "Contact")), (1, Some("<sip:192.0.2.1:5060>")));
+    let now = net.now;
+    let own = [("m", "<sip:2000@192.0.2.1:5060>")];
+    net.host(0).send(dialog, Method::Update, &Parts::headers(&own), now).unwrap();
+    let update = net.sent(0).pop().unwrap();
+    assert_eq!((contacts(&update), field(&update, "m")), (0, Some("<sip:2000@192.0.2.1:5060>")));
+
+    let mut net = Net::new(2, FINE, 1);
+    let (_, _, transaction) = net::ringing(&mut net);
+    let now = net.now;
+    net.sent(1);
+    net.host(1).accept(transaction, &Parts::headers(&[("Contact", "<sip:own@192.0.2.2>")]), now).unwrap();
+    let ok = net.sent(1).pop().unwrap();
+    assert_eq!((contacts(&ok), field(&ok, "Contact")), (1, Some("<sip:own@192.0.2.2>")));
+}

@@ -284,18 +284,17 @@ fn rfc3261_12_2_2_a_request_in_no_dialog_is_refused_with_481() {
 
 #[test]
 fn rfc3261_12_2_1_2_a_peer_that_lost_the_dialog_ends_it() {
-    let mut net = Net::new(2, FINE, 1);
-    let (caller, _) = up(&mut net);
-    let now = net.now;
-    net.host(0).send(caller, Method::Info, &Parts::default(), now).unwrap();
-    net.settle();
-    let [Event::Request { transaction, .. }] = net.events(1)[..] else { panic!("an INFO arrives") };
-    net.host(1).respond(transaction, 481, &Parts::default(), now).unwrap();
-    net.settle();
-    assert!(matches!(
-        net.events(0)[..],
-        [Event::Response { status: 481, .. }, Event::Ended { end: End::Gone, .. }]
-    ));
+    for status in [408, 481] {
+        let mut net = Net::new(2, FINE, 1);
+        let (caller, _) = up(&mut net);
+        let now = net.now;
+        net.host(0).send(caller, Method::Info, &Parts::default(), now).unwrap();
+        net.settle();
+        let [Event::Request { transaction, .. }] = net.events(1)[..] else { panic!("an INFO arrives") };
+        net.host(1).respond(transaction, status, &Parts::default(), now).unwrap();
+        net.settle();
+        assert!(matches!(net.events(0)[..], [Event::Response { .. }, Event::Ended { end: End::Gone, .. }]));
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ mod net;
 use core::time::Duration;
 
 use net::{FINE, Net, SDP, ended, field, peer, ringing, titles, up};
-use pbx_sip::{End, Event, Handled, Method, Parts, Refused};
+use pbx_sip::{CommandError, End, Event, Handled, Method, Parts, Refused};
 
 /// A request of the caller (or of the callee) in the dialog that `response` of host 1 has begun.
 fn inside(response: &str, method: &str, seq: u32, of_caller: bool) -> String {
@@ -161,6 +161,72 @@ fn rfc3311_5_2_an_update_moves_the_target() {
     net.sent(0);
     net.host(0).send(caller, Method::Info, &Parts::default(), now).unwrap();
     assert!(net.sent(0).pop().unwrap().starts_with("INFO sip:moved@"), "the answer moves the other side");
+}
+
+#[test]
+fn rfc3261_12_2_other_answers_move_nothing() {
+    let mut net = Net::new(2, FINE, 1);
+    let (caller, _) = up(&mut net);
+    let now = net.now;
+    net.host(0).send(caller, Method::Info, &Parts::default(), now).unwrap();
+    net.settle();
+    let [Event::Request { transaction, .. }] = net.events(1)[..] else { panic!("an INFO arrives") };
+    let moved = Parts::headers(&[("Contact", "<sip:moved@203.0.113.66>")]);
+    net.host(1).respond(transaction, 200, &moved, now).unwrap();
+    net.settle();
+    net.sent(0);
+    net.host(0).send(caller, Method::Info, &Parts::default(), now).unwrap();
+    assert!(!net.sent(0).pop().unwrap().contains("moved"));
+}
+
+#[test]
+fn the_route_of_a_dialog_is_not_the_embedders_to_write() {
+    let mut net = Net::new(2, FINE, 1);
+    let (caller, _) = up(&mut net);
+    let now = net.now;
+    for header in ["Route", "Record-Route", "Via"] {
+        let value = if header == "Via" { "SIP/2.0/UDP a" } else { "<sip:a;lr>" };
+        let headers = [(header, value)];
+        let sent = net.host(0).send(caller, Method::Info, &Parts::headers(&headers), now);
+        assert_eq!(sent, Err(CommandError::Reserved));
+        assert_eq!(net.host(0).hang_up(caller, &headers, now), Err(CommandError::Reserved));
+    }
+    assert_eq!(net.sent(0).len(), 0);
+}
+
+#[test]
+fn nothing_is_sent_in_a_dialog_that_nobody_has_begun() {
+    let mut net = Net::new(2, FINE, 1);
+    let caller = net.call(0, 1);
+    let now = net.now;
+    assert!(net.host(0).send(caller, Method::Info, &Parts::default(), now).is_err());
+    net.settle();
+    let [Event::Request { transaction, .. }] = net.events(1)[..] else { panic!("an INVITE arrives") };
+    net.host(1).ring(transaction, 183, &SDP, now).unwrap();
+    net.settle();
+    assert!(net.host(0).send(caller, Method::Info, &Parts::default(), now).is_ok(), "183 has begun it");
+}
+
+#[test]
+fn rfc3261_9_1_a_reinvite_is_withdrawn_once() {
+    let mut net = Net::new(2, FINE, 1);
+    let (caller, callee) = up(&mut net);
+    let now = net.now;
+    let sent = net.host(0).send(caller, Method::Invite, &SDP, now).unwrap();
+    net.run(Duration::from_millis(300));
+    net.sent(0);
+    let now = net.now;
+    net.host(0).cancel(sent, now).unwrap();
+    net.host(0).cancel(sent, now).unwrap();
+    assert_eq!(titles(&net.sent(0)), ["CANCEL"]);
+    net.settle();
+    assert!(matches!(
+        net.events(1)[..],
+        [Event::Request { .. }, Event::Cancelled { dialog: Some(dialog), .. }] if dialog == callee
+    ));
+    assert!(net.events(0).iter().any(|event| matches!(event, Event::Response { status: 487, .. })));
+    assert_eq!(net.host(0).load().dialogs + net.host(1).load().dialogs, 2, "the call goes on");
+    assert!(net.host(0).send(caller, Method::Invite, &SDP, now).is_ok());
 }
 
 #[test]

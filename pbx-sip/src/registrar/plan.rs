@@ -166,8 +166,7 @@ impl Plan {
                 contacts.iter().try_for_each(|contact| plan.update(contact, config, now))?;
             }
         }
-        let fits = plan.new_devices == 0 || plan.after.len() <= config.max_bindings;
-        if fits { Ok(plan) } else { Err(Refusal::TooManyBindings) }
+        if plan.after.len() <= config.max_bindings { Ok(plan) } else { Err(Refusal::TooManyBindings) }
     }
 
     fn remove_all(&mut self) -> Result<(), Refusal> {
