@@ -178,11 +178,6 @@ impl Calls {
         self.trunks.iter().find(|t| t.tag == tag)
     }
 
-    /// All trunks.
-    pub(crate) fn trunks(&self) -> impl Iterator<Item = &Trunk> {
-        self.trunks.iter()
-    }
-
     /// The ways in which the trunks of a route that may be used read numbers, each once.
     pub(crate) fn understandings(&self, route: &Route) -> impl Iterator<Item = Understanding<'_>> {
         let mut seen: ArrayVec<Understanding<'_>, UNDERSTANDINGS> = ArrayVec::new();

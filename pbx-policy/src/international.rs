@@ -120,7 +120,7 @@ impl International {
         }
         let prefixes = self.prefixes.iter().chain(trunk.prefixes);
         let rests = prefixes.filter_map(|p| text.strip_prefix(p.as_str()));
-        rests.for_each(|digits| drop(out.try_push(Reading::international(digits))));
+        out.extend(rests.map(Reading::international).take(READINGS));
         // `0011 44…` reads as +11 44… where both 00 and 0011 are prefixes: what leads nowhere is no reading.
         if out.iter().any(Reading::is_assigned) {
             out.retain(|r| r.is_assigned());

@@ -307,12 +307,12 @@ mod tests {
                 ("[0-2]{0,3}[X2]?[.!]?", 0_u32..4, any::<bool>(), prop::option::of(0_u32..2)), 1..12),
             dialled in prop::collection::vec("[0-2]{1,5}", 1..20),
         ) {
-            let mut config = Config::default();
-            config.extensions = ["1001", "1002"].iter().map(|n| {
-                let mut e = crate::config::ExtensionConfig::default();
-                e.number = (*n).to_owned();
-                e
-            }).collect();
+            let extension = |n: &str| crate::config::ExtensionConfig {
+                number: n.to_owned(),
+                ..Default::default()
+            };
+            let extensions = vec![extension("1001"), extension("1002")];
+            let mut config = Config { extensions, ..Config::default() };
             for (i, (pattern, _, allow, scope)) in raw.iter().enumerate() {
                 config.number_lists.push(NumberListConfig {
                     name: i.to_string(),

@@ -136,13 +136,6 @@ impl Pattern {
         self.sets().iter().map_while(|s| s.literal())
     }
 
-    /// The number it is, when nothing but that number matches.
-    pub(crate) fn as_number(&self) -> Option<Number> {
-        let text: String = self.literal_head().map(char::from).collect();
-        let exact = self.tail == Tail::Nothing && text.len() == usize::from(self.len);
-        exact.then(|| text.parse().ok())?
-    }
-
     /// The same pattern with its first `n` positions replaced by a `+`, e.g. `00[45]9.` as `+[45]9.`.
     pub(crate) fn with_plus(&self, n: usize) -> Option<Self> {
         let rest = self.sets().get(n..)?;
