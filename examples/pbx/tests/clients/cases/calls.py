@@ -85,13 +85,18 @@ def sipp_calls_an_extension(lab):
     answering = lab.keep(sipp.Answering(lab.directory))
     _register_for(pbx, "1002", answering.server)
     capture = lab.keep(Capture(lab.directory, pbx.port))
-    calls = sipp.play("call", pbx.server, [(*_CALLER, "1002")], lab.directory, calls=10, rate=5,
-                      challenge=CALL_CHALLENGE)
+    calls = _dial(lab, pbx, "1002", calls=10, rate=5)
     expect_equal((calls.status, calls.successful), (0, 10), f"calls {calls}")
     until(lambda: answering.answered == 10, 5, "ten finished calls at the called side")
     capture.stop()
-    expect(capture.sent(pbx.port) >= 100, f"only {capture.sent(pbx.port)} messages of the PBX were recorded")
+    expect(capture.sent(pbx.port) >= 60, f"only {capture.sent(pbx.port)} messages of the PBX were recorded")
     expect_equal(capture.malformed(pbx.port), [], "malformed messages of the PBX")
+
+
+def _dial(lab, pbx, number, scenario="call", **how):
+    """1001 dials the number through the PBX, from SIPp."""
+    return sipp.play(scenario, pbx.server, [(*_CALLER, number)], lab.directory, dialled=number, challenge=CALL_CHALLENGE,
+                     **how)
 
 
 def _register_for(pbx, user, server):
@@ -108,9 +113,9 @@ def calls_leave_over_the_trunk(lab):
     gateway = lab.keep(sipp.Answering(lab.directory))
     pbx = Pbx(lab, trunk=gateway.server)
     numbers = ["0301234567", "00441632960123"]
-    calls = sipp.play("call", pbx.server, [(*_CALLER, n) for n in numbers], lab.directory, calls=2, rate=1,
-                      challenge=CALL_CHALLENGE)
-    expect_equal((calls.status, calls.successful), (0, 2), f"calls {calls}")
+    for number in numbers:
+        call = _dial(lab, pbx, number)
+        expect_equal((call.status, call.successful), (0, 1), f"the call to {number} {call}")
     expect_equal(gateway.called, numbers, "numbers that the gateway was asked for")
 
 
@@ -118,14 +123,14 @@ def calls_leave_over_the_trunk(lab):
 def a_forbidden_country_is_refused(lab):
     """A call to a country that is not allowed gets 403 and never reaches the gateway; once it is, it does."""
     gateway = lab.keep(sipp.Answering(lab.directory))
-    row = (*_CALLER, "00541145678901")
+    number = "00541145678901"
     pbx = Pbx(lab, trunk=gateway.server)
-    refused = sipp.play("refused", pbx.server, [row], lab.directory, challenge=CALL_CHALLENGE, status=403)
+    refused = _dial(lab, pbx, number, scenario="refused", status=403)
     expect_equal((refused.status, refused.successful), (0, 1), f"the refused call {refused}")
     expect_equal(gateway.called, [], "numbers that the gateway was asked for")
     allowing = Pbx(lab, trunk=gateway.server, countries=["AR"])
-    through = sipp.play("call", allowing.server, [row], lab.directory, challenge=CALL_CHALLENGE)
-    expect_equal((through.successful, gateway.called), (1, [row[2]]), f"the call to an allowed country {through}")
+    through = _dial(lab, allowing, number)
+    expect_equal((through.successful, gateway.called), (1, [number]), f"the call to an allowed country {through}")
 
 
 @case("sipp")
@@ -133,11 +138,10 @@ def emergency_calls_always_pass(lab):
     """112 passes from an extension that may not make outbound calls, which is refused everything else."""
     gateway = lab.keep(sipp.Answering(lab.directory))
     pbx = Pbx(lab, trunk=gateway.server, extension="outbound = false")
-    refused = sipp.play("refused", pbx.server, [(*_CALLER, "0301234567")], lab.directory, challenge=CALL_CHALLENGE,
-                        status=403)
+    refused = _dial(lab, pbx, "0301234567", scenario="refused", status=403)
     expect_equal(refused.successful, 1, f"the refused call {refused}")
-    calls = sipp.play("call", pbx.server, [(*_CALLER, "112"), (*_CALLER, "0112")], lab.directory, calls=2, rate=1,
-                      challenge=CALL_CHALLENGE)
-    expect_equal((calls.status, calls.successful), (0, 2), f"emergency calls {calls}")
+    for number in ("112", "0112"):
+        call = _dial(lab, pbx, number)
+        expect_equal((call.status, call.successful), (0, 1), f"the call to {number} {call}")
     expect_equal(len(gateway.called), 2, "emergency calls at the gateway")
     expect(pbx.events("emergency_call_dialed_out"), "no event tells of the emergency call")

@@ -26,13 +26,13 @@ class Pbx:
     """
 
     def __init__(self, lab, trunk=("127.0.0.1", 9), off=False, secrets=SECRETS, auto_defence=True, countries=("AT", "GB"),
-                 extension=""):
+                 extension="", digest=("MD5",)):
         self.port = free_port()
         self.server = ("127.0.0.1", self.port)
         self._binary = lab.binary
         self._folder = lab.folder(f"pbx-{self.port}")
         self._config = self._folder / "pbx.toml"
-        self._config.write_text(_config(self.port, trunk, off, auto_defence, countries, extension))
+        self._config.write_text(_config(self.port, trunk, off, auto_defence, countries, extension, digest))
         self.command = [str(self._binary), "run", "--config", str(self._config)]
         self._lab = lab
         for number in SECRETS:
@@ -73,12 +73,13 @@ class Pbx:
         return self.child.output
 
 
-def _config(port, trunk, off, auto_defence, countries, extension):
+def _config(port, trunk, off, auto_defence, countries, extension, digest):
     return f"""
 [pbx]
 listen = ["udp:127.0.0.1:{port}"]
 realm = "{REALM}"
 data_dir = "data"
+digest = {list(digest)}
 log = "debug"
 danger_protection_off = {str(off).lower()}
 

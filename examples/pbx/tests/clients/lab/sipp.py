@@ -25,13 +25,19 @@ def login(user, secret):
     return f"[authentication username={user} password={secret}]"
 
 
-def play(scenario, server, rows, directory, calls=1, rate=10, seconds=30, address="127.0.0.1", port=None, **replace):
-    """Runs a calling scenario; `rows` are the fields of its CSV, taken in order, from the start again at the end."""
+def play(scenario, server, rows, directory, calls=1, rate=10, seconds=30, address="127.0.0.1", port=None, dialled=None,
+         **replace):
+    """Runs a calling scenario; `rows` are the fields of its CSV, taken in order, from the start again at the end.
+
+    SIPp vouches for its server's address in credentials, not for the Request-URI as RFC 7616 section 3.4 has
+    it. `dialled` is the number in the latter, where there is one.
+    """
     users = directory / f"{scenario}.csv"
     users.write_text("SEQUENTIAL\n" + "".join(";".join(row) + "\n" for row in rows))
     file = _prepare(scenario, directory, replace)
     child = Child([*_common(file, directory, address, port or free_port(address)), "-inf", users, "-m", calls,
-                   "-r", rate, "-timeout", f"{seconds}s", "-timeout_error", f"{server[0]}:{server[1]}"],
+                   "-r", rate, "-timeout", f"{seconds}s", "-timeout_error",
+                   "-auth_uri", f"{dialled}@{server[0]}" if dialled else server[0], f"{server[0]}:{server[1]}"],
                   directory / f"{scenario}.log", cwd=directory)
     try:
         status = child.wait(seconds + 5)
