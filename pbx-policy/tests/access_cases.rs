@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use pbx_core::{Mono, Network, Now, Service, Source, Transport, Wall};
 use pbx_policy::geo::GeoTable;
-use pbx_policy::{Attempt, AuthKind, AuthOutcome, Config, Data, Decision, Guard, Packet, Proof, Rules, State};
+use pbx_policy::{
+    Attempt, AuthKind, AuthOutcome, Config, Data, Decision, Guard, Packet, Proof, Rules, State,
+};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -83,7 +85,8 @@ struct Run {
 
 impl Run {
     fn new(case: &Case) -> Self {
-        let mut config: Config = toml::from_str(&case.config).unwrap_or_else(|e| panic!("{}: {e}", case.name));
+        let mut config: Config =
+            toml::from_str(&case.config).unwrap_or_else(|e| panic!("{}: {e}", case.name));
         config.state.sources = 1_024;
         config.state.offenders = 1_024;
         config.state.bans = 1_024;
@@ -116,7 +119,9 @@ impl Run {
                 None
             }
             "block" => {
-                let length = step.until.map(|until| Duration::from_secs_f64(until) - self.now.mono.since(now(0.0).mono));
+                let length = step
+                    .until
+                    .map(|until| Duration::from_secs_f64(until) - self.now.mono.since(now(0.0).mono));
                 assert!(self.guard.block(source(step).key(), length, self.now));
                 None
             }

@@ -82,18 +82,24 @@ fn b9_a_full_list_keeps_what_it_has_and_room_for_administrators() {
     let first = packet(address(0), Transport::Tcp);
     assert_eq!(guard.on_packet(&first, now(3)).reason, Reason::Blocked, "the oldest ban still stands");
     assert!(bans.len() >= 400, "{}", bans.len());
-    let by_hand = (0..20_u8).filter(|&i| guard.block(packet([198, 51, 100, i], Transport::Tcp).source.key(), None, now(3)));
+    let by_hand = (0..20_u8)
+        .filter(|&i| guard.block(packet([198, 51, 100, i], Transport::Tcp).source.key(), None, now(3)));
     assert_eq!(by_hand.count(), 20, "administrators have a share of their own");
 }
 
 #[test]
 fn b9_eight_banned_neighbours_become_one_ban_when_the_list_is_full() {
     let guard = guard("");
-    let flood = |addr: [u8; 4], at| (0..=40).for_each(|_| _ = guard.on_packet(&packet(addr, Transport::Tcp), at));
+    let flood =
+        |addr: [u8; 4], at| (0..=40).for_each(|_| _ = guard.on_packet(&packet(addr, Transport::Tcp), at));
     (1..=12).for_each(|i| flood([203, 0, 113, i], now(0)));
     (0..5_000_u32).for_each(|i| flood(address(i * 0x0101), now(20_000)));
     let stranger = packet([203, 0, 113, 200], Transport::Tcp);
-    assert_eq!(guard.on_packet(&stranger, now(20_001)).reason, Reason::Blocked, "its network is banned as a whole");
+    assert_eq!(
+        guard.on_packet(&stranger, now(20_001)).reason,
+        Reason::Blocked,
+        "its network is banned as a whole"
+    );
     let shown: Vec<_> = guard.blocked(now(20_001)).iter().map(|b| format!("{:?}", b.scope)).collect();
     assert!(shown.iter().any(|s| s == "Address(203.0.113.0/24)"), "{}", shown.len());
     assert!(!shown.iter().any(|s| s == "Address(203.0.113.1)"), "its members made room");

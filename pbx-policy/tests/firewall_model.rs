@@ -47,14 +47,18 @@ struct Policy {
 
 impl Policy {
     fn toml(&self) -> String {
-        let list = |nets: &[Net]| nets.iter().map(|n| format!("'{}'", n.text())).collect::<Vec<_>>().join(", ");
+        let list =
+            |nets: &[Net]| nets.iter().map(|n| format!("'{}'", n.text())).collect::<Vec<_>>().join(", ");
         let mut out = format!(
             "[network]\ndefault = '{}'\nallowed = [{}]\nauto_defence = []\n",
             if self.drop_all { "drop" } else { "accept" },
             list(&self.allowed)
         );
         let unknown = if self.unknown_passes { "allow" } else { "deny" };
-        out += &format!("[network.country]\nenabled = {}\nallowed = ['DE']\nunknown = '{unknown}'\n", self.protected);
+        out += &format!(
+            "[network.country]\nenabled = {}\nallowed = ['DE']\nunknown = '{unknown}'\n",
+            self.protected
+        );
         for (i, rule) in self.rules.iter().enumerate() {
             out += &format!(
                 "[[network.rule]]\nname = '{i}'\naction = '{}'\nsources = ['{}']\n",
@@ -70,7 +74,8 @@ impl Policy {
     fn guard(&self, now: Now) -> Guard {
         let config: Config = toml::from_str(&self.toml()).unwrap();
         let mut data = Data::default();
-        let spans = self.countries.iter().map(|(net, code)| (net.text().parse().unwrap(), code.parse().unwrap()));
+        let spans =
+            self.countries.iter().map(|(net, code)| (net.text().parse().unwrap(), code.parse().unwrap()));
         data.countries = Some(Arc::new(GeoTable::from_spans(spans)));
         let rules = Rules::compile_with(&config, &data).unwrap();
         let guard = Guard::new(Arc::new(rules), State::new(&config.state, [9; 16], now).unwrap());
@@ -139,15 +144,8 @@ fn policy() -> impl Strategy<Value = Policy> {
         countries,
         any::<(bool, bool, bool)>(),
     )
-        .prop_map(|(rules, allowed, blocked, feed, countries, (protected, unknown_passes, drop_all))| Policy {
-            rules,
-            allowed,
-            blocked,
-            feed,
-            countries,
-            protected,
-            unknown_passes,
-            drop_all,
+        .prop_map(|(rules, allowed, blocked, feed, countries, (protected, unknown_passes, drop_all))| {
+            Policy { rules, allowed, blocked, feed, countries, protected, unknown_passes, drop_all }
         })
 }
 

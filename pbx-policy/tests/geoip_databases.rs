@@ -9,7 +9,9 @@ fn vectors() -> Option<PathBuf> {
     let dir = std::env::var_os("PBX_VECTORS").map(|d| Path::new(&d).join("geoip"));
     let found = dir.filter(|d| d.is_dir());
     if found.is_none() {
-        eprintln!("SKIP: PBX_VECTORS names no directory with geoip/ in it; MaxMind's databases were not read");
+        eprintln!(
+            "SKIP: PBX_VECTORS names no directory with geoip/ in it; MaxMind's databases were not read"
+        );
     }
     found
 }
