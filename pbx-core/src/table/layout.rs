@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use super::bans;
+use super::ban;
 use super::leases;
 use super::replay;
 use super::slots::{SLOTS, Shape};
@@ -34,7 +34,7 @@ pub enum Ring {
 impl Ring {
     /// The number of events.
     #[must_use]
-    pub const fn len(self) -> usize {
+    pub const fn events(self) -> usize {
         match self {
             Self::R8 => 8,
             Self::R16 => 16,
@@ -135,7 +135,7 @@ impl Layout {
 
     /// Adds a table of exact windows for about `slots` keys at a time; sizes are rounded up to whole buckets.
     pub fn windows(&mut self, slots: u32, ring: Ring) -> WindowsId {
-        WindowsId(self.place(Kind::Windows, slots, 1 + ring.len()))
+        WindowsId(self.place(Kind::Windows, slots, 1 + ring.events()))
     }
 
     /// Adds a table of packet rates for about `slots` keys at a time.
@@ -158,13 +158,13 @@ impl Layout {
     /// percent of the slots are for manual ones.
     pub fn bans(&mut self, slots: u32, manual_share: u8) -> BansId {
         let reserved = (usize::from(manual_share.min(100)) * SLOTS).div_ceil(100);
-        BansId(self.place(Kind::Bans, slots, bans::PAYLOAD), Keeps::ToTheEnd { reserved })
+        BansId(self.place(Kind::Bans, slots, ban::PAYLOAD), Keeps::ToTheEnd { reserved })
     }
 
     /// Adds a table of blocks for about `slots` entries where those that end soonest make room for others: for
     /// sources that have not proved their address.
     pub fn holds(&mut self, slots: u32) -> BansId {
-        BansId(self.place(Kind::Bans, slots, bans::PAYLOAD), Keeps::ForRoom)
+        BansId(self.place(Kind::Bans, slots, ban::PAYLOAD), Keeps::ForRoom)
     }
 
     /// Adds a table of leases for about `slots` keys at a time, of which each can have `width` at once: 1 to 64,
@@ -176,7 +176,7 @@ impl Layout {
 
     /// Adds a table of tries for about `slots` keys at a time, which counts the failures in a log of `ring`.
     pub fn tries(&mut self, slots: u32, ring: Ring) -> TriesId {
-        TriesId(self.place(Kind::Tries, slots, tries::payload(ring.len())))
+        TriesId(self.place(Kind::Tries, slots, tries::payload(ring.events())))
     }
 
     /// Words of memory that a block of this layout needs, with room to begin on a cache line.
@@ -241,7 +241,7 @@ mod tests {
             let mut layout = Layout::new(1);
             layout.windows(8_000, ring);
             let bytes = 8 * (layout.used() - HEADER - TABLE_HEAD) / 8_000;
-            assert!(bytes <= 24 + 8 * ring.len(), "{bytes} bytes a slot for {ring:?}");
+            assert!(bytes <= 24 + 8 * ring.events(), "{bytes} bytes a slot for {ring:?}");
         }
     }
 }

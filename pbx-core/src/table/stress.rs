@@ -90,7 +90,7 @@ fn churn(seed: u64, lag: u64) {
     let logs = together(seed, |thread| {
         let (mut seed, mut log) = (thread + seed * 100 + 1, Vec::new());
         for _ in 0..6_000 {
-            let step = if random(&mut seed) % 5 == 0 { random(&mut seed) % 12 } else { 0 };
+            let step = if random(&mut seed).is_multiple_of(5) { random(&mut seed) % 12 } else { 0 };
             let ms = clock.fetch_add(step, SeqCst) - random(&mut seed) % (lag + 1);
             let n = (ms / 60 + random(&mut seed) % 8) % 10;
             let (recorded, tick) = block.windows(id).record_stamped(key(&block, n), limit, at(ms));

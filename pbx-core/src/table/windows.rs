@@ -374,7 +374,7 @@ impl<'a> Windows<'a> {
     }
 
     const fn lap(&self, sequence: u64) -> u64 {
-        sequence / self.ring as u64 & 0xff
+        (sequence / self.ring as u64) & 0xff
     }
 
     const fn stamp(&self, slot: Slot, sequence: u64, tick: u64) -> u64 {

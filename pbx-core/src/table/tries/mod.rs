@@ -272,8 +272,8 @@ mod tests {
     #[test]
     fn payloads_tell_the_length_of_their_log() {
         for (kind, words) in [(Ring::R8, 8), (Ring::R16, 16), (Ring::R64, 16)] {
-            assert_eq!(payload(kind.len()), 2 + kind.len() + words);
-            assert_eq!(ring(payload(kind.len())), kind.len());
+            assert_eq!(payload(kind.events()), 2 + kind.events() + words);
+            assert_eq!(ring(payload(kind.events())), kind.events());
         }
     }
 
@@ -394,40 +394,6 @@ mod tests {
                 failures
             });
             assert_eq!(failures.iter().sum::<u32>(), 3, "seed {seed}, {} good ones", good.load(SeqCst));
-        }
-    }
-
-    #[test]
-    fn takeovers_lose_neither_tries_nor_failures() {
-        // Twelve keys in one bucket. Tries that are good leave nothing, so their slots are taken over at once; each
-        // key has two guesses and no more, ever.
-        let limit = Limit { at_most: 2, ..THREE };
-        for seed in 0..40 {
-            let (block, id) = tries(8, Ring::R8);
-            let tries = block.tries(id);
-            let failures: Vec<AtomicU32> = (0..12).map(|_| AtomicU32::new(0)).collect();
-            let under_way: Vec<AtomicU32> = (0..12).map(|_| AtomicU32::new(0)).collect();
-            let took = together(seed, |thread| {
-                let mut took = 0;
-                for i in 0..150_u64 {
-                    let n = (i * 5 + thread) % 12;
-                    let key = block.key(&n.to_be_bytes());
-                    let (failed, here) = (&failures[n as usize], &under_way[n as usize]);
-                    let Begun::Go(tried) = tries.begin(key, limit, TTL, at(0)) else { continue };
-                    took += 1;
-                    assert!(here.fetch_add(1, SeqCst) < 2, "seed {seed}");
-                    here.fetch_sub(1, SeqCst);
-                    if i > 100 && i % 5 == thread % 5 {
-                        failed.fetch_add(1, SeqCst);
-                        tries.fail(tried, limit, at(0));
-                    } else {
-                        tries.succeed(tried, false, at(0));
-                    }
-                }
-                took
-            });
-            assert!(failures.iter().all(|failed| failed.load(SeqCst) <= 2), "seed {seed}: {failures:?}");
-            assert!(took.iter().sum::<u32>() > 50, "seed {seed}: {took:?}");
         }
     }
 }
