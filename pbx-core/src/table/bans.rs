@@ -11,44 +11,13 @@ use std::sync::atomic::AtomicU64;
 use arrayvec::ArrayVec;
 
 use super::atomic::{load, swap};
-use super::block::{Area, TICKS};
+use super::ban::{Ban, PAYLOAD, WHY};
+use super::block::Area;
 use super::key::Key;
 use super::layout::Keeps;
 use super::slots::{Slot, Slots};
 use super::word::SEALED;
-use crate::id::Label;
-use crate::source::AddrKey;
-use crate::time::{Mono, Now};
-
-/// Words a slot: until, since, address 2, label 6, why, key 3.
-pub(super) const PAYLOAD: usize = 14;
-const WHY: usize = 10;
-/// Bytes of a label in one word.
-const BYTES: usize = 6;
-/// The end of an entry that does not end by itself. Later than every other.
-const NEVER: u64 = TICKS;
-
-/// A block of a source, an account, or a source for an account.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(clippy::exhaustive_structs, reason = "it is a record")]
-pub struct Ban {
-    /// What it is found by.
-    pub key: Key,
-    /// Whom it keeps out.
-    pub addr: AddrKey,
-    /// The account it is about, or none.
-    pub account: Label,
-    /// The code of the [`Reason`](crate::Reason).
-    pub reason: u16,
-    /// What is blocked, by a number that the embedder gives a meaning.
-    pub what: u8,
-    /// When it was made.
-    pub since: Mono,
-    /// When it ends; `None` when somebody has to end it. Times count in milliseconds, rounded down.
-    pub until: Option<Mono>,
-    /// Whether an administrator made it.
-    pub manual: bool,
-}
+use crate::time::Now;
 
 /// What became of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,7 +65,7 @@ impl<'a> Bans<'a> {
     /// Makes an entry, or prolongs the one that the key has.
     #[must_use]
     pub fn insert(&self, ban: &Ban, now: Now) -> Inserted {
-        let (tick, words) = (self.area.tick(now.mono), self.words(ban));
+        let (tick, words) = (self.area.tick(now.mono), ban.to_words(&self.area));
         let mine = Cell::new(None);
         let fill = |slot: Slot| {
             mine.set(Some(slot));
@@ -163,8 +132,8 @@ impl<'a> Bans<'a> {
         loop {
             let old = load(word);
             let until = slot.reads(old).filter(|&until| until != SEALED);
-            let new =
-                until.map_or(SEALED, |until| if until > tick { until.max(self.end(ban)) } else { SEALED });
+            let new = until
+                .map_or(SEALED, |until| if until > tick { until.max(ban.end(&self.area)) } else { SEALED });
             if until.is_some() && !swap(word, old, slot.says(new)) {
                 continue;
             }
@@ -185,7 +154,7 @@ impl<'a> Bans<'a> {
         loop {
             let old = load(word);
             match slot.reads(old) {
-                Some(data) if data & 1 == 0 && !swap(word, old, slot.says(why(ban))) => {}
+                Some(data) if data & 1 == 0 && !swap(word, old, slot.says(ban.why())) => {}
                 _ => return,
             }
         }
@@ -237,7 +206,8 @@ impl<'a> Bans<'a> {
             }
             // Else it was prolonged, and perhaps made manual, while it was read.
             if self.until(slot) == Some(until) {
-                return self.ban(&words).map_or(Read::Damaged, |ban| Read::Entry { until, ban });
+                return Ban::from_words(&words, &self.area)
+                    .map_or(Read::Damaged, |ban| Read::Entry { until, ban });
             }
         }
     }
@@ -247,68 +217,24 @@ impl<'a> Bans<'a> {
         slot.reads(load(self.word(slot, 0)?)).filter(|&until| until != SEALED)
     }
 
-    fn end(&self, ban: &Ban) -> u64 {
-        ban.until.map_or(NEVER, |until| self.area.tick(until))
-    }
-
-    fn words(&self, ban: &Ban) -> [u64; PAYLOAD] {
-        let bits = ban.addr.bits();
-        let rest = (bits & 0xffff) << 8 | u64::from(ban.addr.is_v6()) << 7 | u64::from(ban.addr.prefix_len());
-        let [a, b, c, d, e, f] = label_words(ban.account);
-        let [k, l, m] = ban.key.to_words();
-        let since = self.area.tick(ban.since);
-        [self.end(ban), since, bits >> 16, rest, a, b, c, d, e, f, why(ban), k, l, m]
-    }
-
-    fn ban(&self, words: &[u64]) -> Option<Ban> {
-        let &[until, since, high, rest, a, b, c, d, e, f, why, k, l, m] = words else { return None };
-        let [_, _, _, _, reason_high, reason_low, what, manual] = why.to_be_bytes();
-        let len = u8::try_from(rest & 0x7f).ok()?;
-        Some(Ban {
-            key: Key::from_words([k, l, m]),
-            addr: AddrKey::from_parts(high << 16 | rest >> 8, rest >> 7 & 1 == 1, len)?,
-            account: label([a, b, c, d, e, f]),
-            reason: u16::from_be_bytes([reason_high, reason_low]),
-            what,
-            since: self.area.mono(since),
-            until: (until != NEVER).then(|| self.area.mono(until)),
-            manual: manual == 1,
-        })
-    }
-
     fn word(&self, slot: Slot, index: usize) -> Option<&'a AtomicU64> {
         self.slots.payload(slot).get(index)
     }
 }
 
-fn why(ban: &Ban) -> u64 {
-    u64::from(ban.reason) << 16 | u64::from(ban.what) << 8 | u64::from(ban.manual)
-}
-
-/// The text in words of 6 bytes, filled up with zeros: a label holds none.
-fn label_words(label: Label) -> [u64; 6] {
-    let mut words = [0; 6];
-    for (word, part) in words.iter_mut().zip(label.as_str().as_bytes().chunks(BYTES)) {
-        let filled = part.iter().copied().chain(core::iter::repeat(0)).take(BYTES);
-        *word = filled.fold(0, |word, byte| word << 8 | u64::from(byte));
-    }
-    words
-}
-
-fn label(words: [u64; 6]) -> Label {
-    let text: ArrayVec<u8, 48> = words.iter().flat_map(|w| w.to_be_bytes()).filter(|&b| b != 0).collect();
-    core::str::from_utf8(&text).map(Label::new).unwrap_or_default()
-}
-
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
+    use crate::id::Label;
+    use crate::source::AddrKey;
+    use crate::table::atomic::injected::{interrupt_before, uninterrupted};
     use crate::table::fixture::{at, block, together};
     use crate::table::{BansId, Block, Layout};
     use std::collections::BTreeSet;
     use std::net::Ipv4Addr;
+    use std::sync::{Arc, OnceLock};
 
-    fn pinned(slots: u32, share: u8) -> (Block, BansId) {
+    pub(in crate::table) fn pinned(slots: u32, share: u8) -> (Block, BansId) {
         let mut layout = Layout::new(1);
         let id = layout.bans(slots, share);
         (block(&layout), id)
@@ -321,7 +247,7 @@ mod tests {
     }
 
     /// An automatic ban of the `n`th address from `since` to `until`, in milliseconds.
-    fn ban(block: &Block, n: u32, since: u64, until: u64) -> Ban {
+    pub(in crate::table) fn ban(block: &Block, n: u32, since: u64, until: u64) -> Ban {
         let addr = AddrKey::host(Ipv4Addr::from_bits(n).into());
         Ban {
             key: block.key(&addr.to_bytes()),
@@ -333,31 +259,6 @@ mod tests {
             until: Some(at(until).mono),
             manual: false,
         }
-    }
-
-    #[test]
-    fn an_entry_comes_back_as_it_was() {
-        let (block, id) = pinned(64, 25);
-        let long = Label::new("ü-ü-ü-ü-ü-ü-ü-ü-ü-ü-");
-        for (n, text, account, until) in [
-            (1, "192.0.2.1", Label::new("1001"), Some(at(60_000).mono)),
-            (2, "2001:db8:ffff:ffff::1", long, None),
-            (3, "0.0.0.0", Label::EMPTY, Some(at(1).mono)),
-        ] {
-            let ban = Ban {
-                addr: AddrKey::host(text.parse().unwrap()),
-                account,
-                reason: u16::MAX,
-                what: u8::MAX,
-                until,
-                manual: n == 2,
-                ..ban(&block, n, 0, 0)
-            };
-            assert_eq!(block.bans(id).insert(&ban, at(0)), Inserted::New);
-            assert_eq!(block.bans(id).find(ban.key, at(0)), Some(ban));
-            assert!(block.bans(id).iter(at(0)).any(|b| b == ban));
-        }
-        assert_eq!(block.bans(id).iter(at(1)).count(), 2);
     }
 
     #[test]
@@ -438,6 +339,34 @@ mod tests {
             let removed = together(seed, |_| block.bans(id).remove(block.key(&all[0].addr.to_bytes())));
             assert_eq!(removed.iter().filter(|&&r| r).count(), 1, "seed {seed}");
         }
+    }
+
+    #[test]
+    fn an_entry_made_or_removed_at_any_step_of_another_ones_takeover_is_that() {
+        // One of eight entries has ended, and a ninth takes its place, while the same source is blocked again.
+        let mut made = 0;
+        for n in 1.. {
+            let (block, id) = pinned(8, 0);
+            (0..8).for_each(|i| {
+                _ = block.bans(id).insert(&ban(&block, i, 0, if i == 3 { 1_000 } else { 9_000 }), at(0));
+            });
+            let (again, other) = (ban(&block, 3, 2_000, 60_000), ban(&block, 9, 2_000, 60_000));
+            let (same, during) = (block.clone(), Arc::new(OnceLock::new()));
+            let outcome = Arc::clone(&during);
+            interrupt_before(n, move || _ = outcome.set(same.bans(id).insert(&again, at(2_000))));
+            let inserted = block.bans(id).insert(&other, at(2_000));
+            if uninterrupted() {
+                break;
+            }
+            for (outcome, ban) in [(inserted, other), (*during.get().unwrap(), again)] {
+                let stands = outcome == Inserted::New;
+                made += u32::from(stands);
+                assert_eq!(block.bans(id).find(ban.key, at(2_000)), stands.then_some(ban), "step {n}");
+                assert_eq!(block.bans(id).remove(ban.key), stands, "step {n}");
+            }
+            assert_eq!(block.bans(id).iter(at(2_000)).count(), 7, "step {n}");
+        }
+        assert!(made > 50, "{made}");
     }
 
     #[test]

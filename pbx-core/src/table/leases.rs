@@ -10,22 +10,16 @@
 //! gives back. A slot is closed by sealing the epoch that was read before its leases were seen to have ended:
 //! that fails when anybody has confirmed since, and whoever finds the seal has taken nothing.
 
-use std::sync::atomic::AtomicU64;
-
 use super::atomic::{load, swap};
 use super::block::Area;
 use super::key::Key;
+use super::lease::{Lease, print};
 use super::slots::{Slot, Slots};
 use super::word::SEALED;
 use crate::time::{Mono, Now};
 
 /// The most leases a key can have.
 pub(super) const WIDEST: u8 = 64;
-/// Holders and ends have so many bits, the turn is above them.
-const BITS: u32 = 40;
-const TURN: u64 = 0xff << BITS;
-const HOLDER: u64 = (1 << BITS) - 1;
-
 /// What asking for a lease gave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -50,19 +44,6 @@ pub enum Leased {
 pub struct Leases<'a> {
     area: Area<'a>,
     slots: Slots<'a>,
-}
-
-/// The words of a lease, and what its end said.
-#[derive(Clone, Copy)]
-struct Lease<'a> {
-    slot: Slot,
-    end: &'a AtomicU64,
-    holder: &'a AtomicU64,
-    /// The end word as it was read.
-    word: u64,
-    /// The turn, where it stands in the word, and the time; 0 when the word is a former owner's.
-    turn: u64,
-    until: u64,
 }
 
 impl<'a> Leases<'a> {
@@ -229,55 +210,15 @@ impl<'a> Leases<'a> {
     }
 
     fn lease(&self, slot: Slot, index: usize) -> Option<Lease<'a>> {
-        let (end, holder) = self.slots.payload(slot).get(1 + 2 * index..).and_then(|words| match words {
-            [end, holder, ..] => Some((end, holder)),
+        match self.slots.payload(slot).get(1 + 2 * index..) {
+            Some([end, holder, ..]) => Some(Lease::read(slot, end, holder)),
             _ => None,
-        })?;
-        let word = load(end);
-        let data = slot.reads(word).unwrap_or(0);
-        Some(Lease { slot, end, holder, word, turn: data & TURN, until: data & !TURN })
+        }
     }
 
     fn width(&self) -> usize {
         self.area.shape.payload() / 2
     }
-}
-
-impl Lease<'_> {
-    /// The same with a new turn and end; `None` when somebody was quicker.
-    fn take(self, until: u64) -> Option<Self> {
-        let turn = self.turn.wrapping_add(1 << BITS) & TURN;
-        let word = self.slot.says(turn | until);
-        swap(self.end, self.word, word).then_some(Self { word, turn, until, ..self })
-    }
-
-    /// Writes who has taken it; `None` when it was lost meanwhile.
-    fn name(self, holder: u64) -> Option<()> {
-        loop {
-            let old = load(self.holder);
-            if load(self.end) != self.word {
-                return None;
-            }
-            if swap(self.holder, old, self.slot.says(self.turn | holder)) {
-                return Some(());
-            }
-        }
-    }
-
-    /// Moves its end; whether it still was as read.
-    fn set_end(self, until: u64) -> bool {
-        swap(self.end, self.word, self.slot.says(self.turn | until))
-    }
-
-    /// Whether `holder` has it, if its end has not changed meanwhile.
-    fn is_of(self, holder: u64) -> bool {
-        self.slot.reads(load(self.holder)) == Some(self.turn | holder)
-    }
-}
-
-/// What is kept of a holder's number.
-const fn print(holder: u64) -> u64 {
-    if holder <= HOLDER { holder } else { holder.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (64 - BITS) }
 }
 
 #[cfg(test)]

@@ -24,6 +24,7 @@
 //! ```
 
 mod atomic;
+mod ban;
 mod bans;
 mod block;
 mod clock;
@@ -34,6 +35,7 @@ mod fixture;
 mod interleaved;
 mod key;
 mod layout;
+mod lease;
 mod leases;
 mod rates;
 mod records;
@@ -46,7 +48,8 @@ mod tries;
 mod windows;
 mod word;
 
-pub use bans::{Ban, Bans, Inserted};
+pub use ban::Ban;
+pub use bans::{Bans, Inserted};
 pub use block::{Block, TableError};
 pub use clock::WallJump;
 pub use key::Key;

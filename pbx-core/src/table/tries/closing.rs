@@ -133,8 +133,9 @@ const fn next_turn(epoch: u64) -> u64 {
 mod tests {
     use super::super::tests::{THREE, TTL, go, tries};
     use crate::table::atomic::injected::{interrupt_before, uninterrupted};
-    use crate::table::fixture::at;
+    use crate::table::fixture::{at, together};
     use crate::table::{Begun, Block, Failed, Limit, Ring, TriesId, Try};
+    use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
     use std::sync::mpsc::{Receiver, channel};
 
     const ONE: Limit = Limit { at_most: 1, ..THREE };
@@ -218,5 +219,39 @@ mod tests {
             }
         }
         assert!(went > 10, "{went}");
+    }
+
+    #[test]
+    fn takeovers_lose_neither_tries_nor_failures() {
+        // Twelve keys in one bucket. Tries that are good leave nothing, so their slots are taken over at once; each
+        // key has two guesses and no more, ever.
+        let limit = Limit { at_most: 2, ..THREE };
+        for seed in 0..40 {
+            let (block, id) = tries(8, Ring::R8);
+            let tries = block.tries(id);
+            let failures: Vec<AtomicU32> = (0..12).map(|_| AtomicU32::new(0)).collect();
+            let under_way: Vec<AtomicU32> = (0..12).map(|_| AtomicU32::new(0)).collect();
+            let took = together(seed, |thread| {
+                let mut took = 0;
+                for i in 0..150_u64 {
+                    let n = (i * 5 + thread) % 12;
+                    let key = block.key(&n.to_be_bytes());
+                    let (failed, here) = (&failures[n as usize], &under_way[n as usize]);
+                    let Begun::Go(tried) = tries.begin(key, limit, TTL, at(0)) else { continue };
+                    took += 1;
+                    assert!(here.fetch_add(1, SeqCst) < 2, "seed {seed}");
+                    here.fetch_sub(1, SeqCst);
+                    if i > 100 && i % 5 == thread % 5 {
+                        failed.fetch_add(1, SeqCst);
+                        tries.fail(tried, limit, at(0));
+                    } else {
+                        tries.succeed(tried, false, at(0));
+                    }
+                }
+                took
+            });
+            assert!(failures.iter().all(|failed| failed.load(SeqCst) <= 2), "seed {seed}: {failures:?}");
+            assert!(took.iter().sum::<u32>() > 50, "seed {seed}: {took:?}");
+        }
     }
 }
