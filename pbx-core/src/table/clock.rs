@@ -17,7 +17,7 @@ const ORIGIN: u64 = 24 * 3_600 * 1_000;
 /// that is longer.
 const LONGEST_PAUSE: i64 = 31 * 24 * 3_600 * 1_000;
 /// A run whose clock is so many ticks behind the last one seen is another run, whatever its boot id says.
-const LAG: u64 = 60_000;
+const LAG: u64 = 3_600_000;
 /// Civil time that moves by more than so many milliseconds against the other clock was set, not slewed.
 const JUMP: u64 = 2_000;
 
@@ -72,14 +72,13 @@ impl Block {
     pub(super) fn start_clock(&self, boot: u64, now: Now) {
         self.set_offset(ORIGIN, now.mono);
         self.head(Head::Boot).store(boot, SeqCst);
-        self.note_time(now);
+        self.times(now).into_iter().for_each(|(word, value)| self.head(word).store(value, SeqCst));
     }
 
-    /// Writes down what a restart goes by.
-    pub(super) fn note_time(&self, now: Now) {
+    /// What a restart goes by, and the words it stands in.
+    pub(super) fn times(&self, now: Now) -> [(Head, u64); 2] {
         let tick = self.clock().tick(now.mono);
-        self.head(Head::LastTick).store(tick, SeqCst);
-        self.head(Head::WallLead).store(lead(now.wall, tick).cast_unsigned(), SeqCst);
+        [(Head::LastTick, tick), (Head::WallLead, lead(now.wall, tick).cast_unsigned())]
     }
 
     /// Whether the block was last used in this run of the machine.
@@ -203,7 +202,7 @@ mod tests {
     fn a_clock_far_behind_is_another_run_though_the_boot_id_is_the_same() {
         let block = block(start());
         assert!(block.is_same_run(1, start()));
-        assert!(block.is_same_run(1, Now::new(Mono::from_secs(4_990), start().wall)));
+        assert!(block.is_same_run(1, Now::new(Mono::from_secs(1_500), start().wall)));
         assert!(!block.is_same_run(1, rebooted(start(), HOUR)));
         assert!(!block.is_same_run(2, start()));
     }
