@@ -205,7 +205,10 @@ impl Timeline {
         })];
         for (call, decision) in &elapsed.calls {
             let mut told = serde_json::to_value(Explained::call_event(&guard.rules(), decision, self.now))?;
-            told["call"] = json!(self.calls.iter().find(|(_, id)| *id == call).map(|(name, _)| name));
+            let name = self.calls.iter().find(|(_, id)| *id == call).map(|(name, _)| name);
+            if let Some(object) = told.as_object_mut() {
+                object.insert("call".to_owned(), json!(name));
+            }
             out.push(told);
         }
         Ok(out)

@@ -7,13 +7,12 @@ use anyhow::Context;
 use pbx_core::Now;
 use pbx_policy::{Guard, Origin, State};
 
-use crate::config::{self, Loaded};
+use crate::config;
 use crate::store::seeded;
 
-/// A guard, and the configuration it came from.
+/// A guard without a PBX around it.
 pub(super) struct World {
     pub(super) guard: Guard,
-    pub(super) loaded: Loaded,
 }
 
 impl World {
@@ -29,7 +28,7 @@ impl World {
             }
             None => State::new(&loaded.policy.state, seeded()?.bytes(), now)?,
         };
-        Ok(Self { guard: Guard::new(rules, state), loaded })
+        Ok(Self { guard: Guard::new(rules, state) })
     }
 }
 

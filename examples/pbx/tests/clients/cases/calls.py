@@ -1,10 +1,10 @@
 """Calls between real phones, and over a trunk that SIPp plays."""
 
-from lab import sipp
+from lab import sipp, vicious
 from lab.baresip import Phone
 from lab.capture import Capture
 from lab.case import case, expect, expect_equal
-from lab.net import until
+from lab.net import free_port, until
 from lab.pbx import CALL_CHALLENGE, SECRETS, Pbx
 
 _CALLER = ("1001", sipp.login("1001", SECRETS["1001"]))
@@ -117,6 +117,55 @@ def calls_leave_over_the_trunk(lab):
         call = _dial(lab, pbx, number)
         expect_equal((call.status, call.successful), (0, 1), f"the call to {number} {call}")
     expect_equal(gateway.called, numbers, "numbers that the gateway was asked for")
+
+
+@case("sipp")
+def calls_come_in_over_the_trunk(lab):
+    """A call that the provider delivers to a direct number rings the extension; the same call from anybody else is
+    asked for credentials, and one to a number nobody has is refused."""
+    provider = ("127.0.0.1", free_port())
+    pbx = Pbx(lab, trunk=provider)
+    answering = lab.keep(sipp.Answering(lab.directory))
+    _register_for(pbx, "1002", answering.server)
+    row = ("+441632960123", "+493012341002")
+    good = sipp.play("trunk_call", pbx.server, [row], lab.directory, port=provider[1])
+    expect_equal((good.status, good.successful), (0, 1), f"the call of the provider {good}")
+    until(lambda: answering.answered == 1, 5, "the call at the extension")
+    for address, number, status in (("127.0.0.2", row[1], 401), ("127.0.0.1", "+493099999999", 404)):
+        port = provider[1] if address == provider[0] else 0
+        with pbx.client(address, port) as client:
+            answer = client.ask("INVITE", f"sip:{number}@127.0.0.1", user=row[0])
+            expect(answer and answer.status == status, f"the call to {number} from {address}: {answer}")
+    expect_equal(answering.answered, 1, "calls at the extension")
+
+
+@case("baresip", "svcrack")
+def a_call_survives_an_attack(lab):
+    """While two phones talk, one of them on the attacker's own address, svcrack guesses the password of the other
+    from there: it finds nothing, and both tones are still heard afterwards."""
+    pbx = Pbx(lab)
+    caller = _phone(lab, pbx, "1001", 440)
+    called = _phone(lab, pbx, "1002", 1000, "127.0.0.2")
+    caller.dial("1002")
+    caller.wait_for(15, "CALL_ESTABLISHED")
+    words = [f"wrong-{i}" for i in range(60)]
+    expect_equal(vicious.crack(pbx.server, "1002", words, lab.directory, seconds=8), None, "the password that svcrack found")
+    expect(pbx.failed_attempts("1002", "127.0.0.1") > 0, "svcrack has not guessed at all")
+    until(lambda: called.hears(440) > 0.9 and caller.hears(1000) > 0.9, 10, "both tones after the attack")
+    called.hang_up()
+    caller.wait_for(5, "CALL_CLOSED")
+
+
+@case()
+def phones_register_with_sha_256(lab):
+    """Where SHA-256 is offered it comes first (RFC 8760), and both algorithms get a phone in."""
+    pbx = Pbx(lab, digest=("SHA-256", "MD5"))
+    with pbx.client() as client:
+        offered = [c["algorithm"] for c in client.register_once("1001", None).challenges]
+        expect_equal(offered, ["SHA-256", "MD5"], "algorithms on offer")
+        for algorithm in offered:
+            answer = client.register("1001", SECRETS["1001"], algorithm=algorithm)
+            expect(answer and answer.status == 200, f"registration with {algorithm}: {answer}")
 
 
 @case("sipp")
