@@ -34,6 +34,8 @@ mod fixture;
 #[cfg(test)]
 mod interleaved;
 mod key;
+#[cfg(test)]
+mod killed;
 mod layout;
 mod lease;
 mod leases;
