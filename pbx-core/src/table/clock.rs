@@ -117,6 +117,7 @@ fn wall(lead: i64, tick: u64) -> Wall {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::table::fixture::together;
     use crate::table::{Layout, heap};
     use core::time::Duration;
 
@@ -231,5 +232,15 @@ mod tests {
         assert_eq!(block.refresh(later), None);
         assert_eq!(block.refresh(start()), None);
         assert_eq!(load(block.head(Head::LastTick)), ORIGIN + 3_600_000);
+    }
+
+    #[test]
+    fn of_eight_workers_that_see_a_jump_one_reports_it() {
+        for seed in 0..50 {
+            let block = block(start());
+            let jumped = Now::new(start().mono, start().wall + HOUR);
+            let reports = together(seed, |_| block.refresh(jumped).is_some());
+            assert_eq!(reports.iter().filter(|&&reported| reported).count(), 1);
+        }
     }
 }
