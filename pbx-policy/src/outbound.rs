@@ -236,13 +236,19 @@ impl<'a> Questions<'a, '_> {
         Ok(sent)
     }
 
-    /// How each trunk of the route that may be used reads the number it is sent.
+    /// How each trunk of the route that may be used reads the number it is sent; the system's own way where none
+    /// may.
     fn finals(&self, selected: &Selected<'_>, sent: &Number) -> Finals {
         let rules = &self.calls.international;
-        self.calls.understandings(selected.route).map(|u| rules.readings(sent, u)).collect()
+        let mut finals: Finals =
+            self.calls.understandings(selected.route).map(|u| rules.readings(sent, u)).collect();
+        if finals.is_empty() {
+            finals.push(rules.readings(sent, Understanding::default()));
+        }
+        finals
     }
 
-    /// Step 8: the lists again, on what is sent.
+    /// Step 8: the lists again, on what is sent; there, too, allowed beats blocked (spec 2.14).
     fn blocked_after_transform(
         &mut self,
         extension: &Extension,
