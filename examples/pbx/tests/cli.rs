@@ -277,3 +277,31 @@ fn secrets_are_set_from_standard_input_and_never_shown() {
         Some(2)
     );
 }
+
+#[test]
+fn b12_intrusion_prevention_is_on_without_being_asked_for() {
+    let folder = Folder::new("default");
+    let config = folder.config("[[extension]]\nnumber = \"1001\"\n");
+    let packet = "{\"at\":\"2026-03-02T10:00:00Z\",\"ask\":\"packet\",\"source\":\"203.0.113.9:5060\",\"service\":\"sip\"}\n";
+    let out = pbx(&["simulate", "--config", path(&config)], packet.repeat(42).as_bytes());
+    let verdicts: Vec<Value> = text(&out.stdout)
+        .lines()
+        .map(|l| serde_json::from_str::<Value>(l).unwrap()["verdict"].clone())
+        .collect();
+    let allowed = verdicts.iter().filter(|v| *v == "allow").count();
+    assert_eq!((allowed, &verdicts[40], &verdicts[41]), (40, &"drop".into(), &"drop".into()));
+}
+
+#[test]
+fn c3_secrets_are_random_and_strong_and_shown_once() {
+    let folder = Folder::new("random");
+    let config = template(&folder);
+    let make =
+        || text(&pbx(&["user", "passwd", "--generate", "--config", path(&config), "1001"], b"").stdout);
+    let (first, second) = (make(), make());
+    let secret = |said: &str| said.split_whitespace().last().unwrap().to_owned();
+    assert_eq!((secret(&first).len(), secret(&second).len()), (24, 24));
+    assert_ne!(secret(&first), secret(&second));
+    let kept = std::fs::read_to_string(folder.0.join("pbx-data/secrets.toml")).unwrap();
+    assert!(!kept.contains(&secret(&second)), "only what verifies it is kept");
+}
