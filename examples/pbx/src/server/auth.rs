@@ -127,7 +127,7 @@ impl Pbx {
     /// The account that a request claims to come from: To of a REGISTER (RFC 3261 section 10.2), otherwise From.
     fn claimed(&self, message: &Message<'_>) -> String {
         let address = if message.method() == Method::Register { message.to() } else { message.from() };
-        address.uri().user().unwrap_or_default().to_owned()
+        address.uri().decoded_user().unwrap_or_default().into_owned()
     }
 
     /// The credentials for our realm; any others, when there are none for it: they are an answer, too.

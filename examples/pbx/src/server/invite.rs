@@ -23,15 +23,15 @@ impl Pbx {
         message: &Message<'_>,
         now: Now,
     ) {
-        let dialled = message.uri().and_then(|uri| uri.user()).unwrap_or_default().to_owned();
+        let dialled = message.uri().and_then(|uri| uri.decoded_user()).unwrap_or_default().into_owned();
         if let Some(trunk) = self.settings.trunk_at(source.socket_addr()).map(str::to_owned) {
             return self.inbound(transaction, source, message, (&trunk, &dialled), now);
         }
-        let caller = match self.emergency_caller(source, message, &dialled) {
-            Some(extension) => extension,
-            None => match self.identify(source, message, Device::default(), now) {
-                Identity::Account(account) => account,
-                Identity::Answer(wire, stale) => return self.answer(transaction, source, wire, stale, now),
+        let caller = match self.identify(source, message, Device::default(), now) {
+            Identity::Account(account) => account,
+            Identity::Answer(wire, stale) => match self.emergency_caller(source, message, &dialled, wire) {
+                Some(extension) => extension,
+                None => return self.answer(transaction, source, wire, stale, now),
             },
         };
         match caller.parse() {
@@ -40,12 +40,20 @@ impl Pbx {
         }
     }
 
-    /// The extension behind an emergency call from where it is registered: no lockout may stop that call, so
-    /// nobody asks for credentials first.
-    fn emergency_caller(&self, source: Source, message: &Message<'_>, dialled: &str) -> Option<String> {
-        let caller = message.from().uri().user()?;
-        let registered = self.registrar.bindings(caller).iter().any(|b| b.source() == source);
-        (registered && self.guard.rules().is_emergency(dialled)).then(|| caller.to_owned())
+    /// The extension behind an emergency call that would be refused, from where it is registered: no lockout and
+    /// no wrong secret may stop that call. Whoever can be asked for credentials is asked, so that a forged
+    /// address alone makes no emergency call.
+    fn emergency_caller(
+        &self,
+        source: Source,
+        message: &Message<'_>,
+        dialled: &str,
+        wire: Wire,
+    ) -> Option<String> {
+        let caller = message.from().uri().decoded_user()?;
+        let registered = || self.registrar.bindings(&caller).iter().any(|b| b.source() == source);
+        let refused = !matches!(wire, Wire::Challenge(_));
+        (refused && self.guard.rules().is_emergency(dialled) && registered()).then(|| caller.into_owned())
     }
 
     fn outbound(
@@ -87,7 +95,8 @@ impl Pbx {
         now: Now,
     ) {
         let id = self.calls.next_id();
-        let from = message.from().uri().user().unwrap_or_default();
+        let from = message.from().uri().decoded_user().unwrap_or_default();
+        let from = from.as_ref();
         let privacy = message.header(HeaderName::Privacy).unwrap_or_default();
         let asked = InboundCall::new(id, trunk, from, dialled).privacy(privacy).source(source);
         let decided = self.guard.on_call(asked, now);

@@ -26,11 +26,35 @@ impl Pbx {
             Identity::Account(account) => account,
             Identity::Answer(wire, stale) => return self.answer(transaction, source, wire, stale, now),
         };
-        let planned = self.registrar.plan(&account, &request, source, now);
-        match planned.and_then(|plan| self.registrar.commit(&plan, now).map(<[Binding]>::to_vec)) {
-            Ok(bindings) => self.registered(transaction, &account, &bindings, now),
+        let before = self.registrar.bindings(&account).to_vec();
+        match self.bind(&account, &request, source, now) {
+            Ok(bindings) => {
+                self.forget_removed(&account, &before, &bindings);
+                self.registered(transaction, &account, &bindings, now);
+            }
             Err(refusal) => self.refuse_registration(transaction, &refusal, now),
         }
+    }
+
+    /// Changes the bindings of an account. One REGISTER adds one device at most: the guard has counted one.
+    fn bind(
+        &mut self,
+        account: &str,
+        request: &Request,
+        source: Source,
+        now: Now,
+    ) -> Result<Vec<Binding>, Refusal> {
+        let plan = self.registrar.plan(account, request, source, now)?;
+        if plan.new_devices() > 1 {
+            return Err(Refusal::TooManyBindings);
+        }
+        self.registrar.commit(&plan, now).map(<[Binding]>::to_vec)
+    }
+
+    /// Devices that a REGISTER removed count no longer; it may have removed all of them (`Contact: *`).
+    fn forget_removed(&self, account: &str, before: &[Binding], after: &[Binding]) {
+        let removed = before.iter().filter(|b| !after.iter().any(|a| a.device() == b.device()));
+        removed.for_each(|b| self.guard.unregister(account, b.device(), Some(&b.source())));
     }
 
     fn registered(

@@ -194,3 +194,22 @@ def emergency_calls_always_pass(lab):
         expect_equal((call.status, call.successful), (0, 1), f"the call to {number} {call}")
     expect_equal(len(gateway.called), 2, "emergency calls at the gateway")
     expect(pbx.events("emergency_call_dialed_out"), "no event tells of the emergency call")
+
+
+@case("sipp")
+def a_locked_out_phone_reaches_112(lab):
+    """Ten wrong secrets lock a phone's address out of its account; from where it is registered 112 still passes, and
+    nothing else does. Elsewhere nobody calls 112 in its name without credentials."""
+    gateway = lab.keep(sipp.Answering(lab.directory))
+    pbx = Pbx(lab, trunk=gateway.server, auto_defence=False)
+    with pbx.client("127.0.0.3") as phone, pbx.client("127.0.0.4") as stranger:
+        answer = phone.register("1001", SECRETS["1001"])
+        expect(answer and answer.status == 200, f"registration: {answer}")
+        for _ in range(10):
+            phone.register("1001", "not-the-secret")
+        locked = phone.register("1001", SECRETS["1001"])
+        expect(not locked or locked.status == 403, f"the lock does not hold: {locked}")
+        for client, number, status in ((phone, "112", 200), (phone, "0301234567", 403), (stranger, "112", 401)):
+            answer = client.ask("INVITE", f"sip:{number}@127.0.0.1", user="1001")
+            expect(answer and answer.status == status, f"the call to {number}: {answer}, not {status}")
+    expect_equal(gateway.called, ["112"], "numbers that the gateway was asked for")
