@@ -1,5 +1,7 @@
 //! What is allowed in a configuration and yet hardly meant.
 
+mod network;
+
 use crate::calls::Calls;
 use crate::config::{Config, HolidayConfig, RouteConfig, RouteFallthrough};
 use crate::country;
@@ -54,9 +56,9 @@ impl Finding {
     }
 }
 
-/// Everything that is found in what concerns calls.
+/// Everything that is found: in who may send packets first, then in what concerns calls.
 pub(crate) fn findings(config: &Config, calls: &Calls) -> Vec<Finding> {
-    let mut out = Vec::new();
+    let mut out = network::findings(config);
     out.extend(no_emergency_number(config));
     out.extend(routes_for_nobody(config));
     if calls.routes.iter().map(|r| r.patterns().count()).sum::<usize>() <= COMPARED {
