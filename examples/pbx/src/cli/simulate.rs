@@ -13,7 +13,7 @@ use pbx_core::{AddrKey, CallId, Now, Source, Transport, Wall};
 use pbx_policy::{
     Attempt, CallEvent, Explained, ExplainedBlock, InboundCall, OutboundCall, Packet, PinProof, Proof,
 };
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::event::{
     self, AdminAsk, Ask, AuthAsk, CallEventAsk, CallEventName, InboundAsk, OutboundAsk, PacketAsk,
@@ -81,7 +81,7 @@ impl Timeline {
         Ok(Self { world, start, now, calls: HashMap::new() })
     }
 
-    fn step(&mut self, event: event::Event) -> anyhow::Result<Vec<Value>> {
+    fn step(&mut self, event: event::Event) -> anyhow::Result<Vec<String>> {
         if event.at < self.now.wall {
             bail!("{} is earlier than the line before", when::show(event.at));
         }
@@ -101,7 +101,7 @@ impl Timeline {
         }
     }
 
-    fn packet(&mut self, ask: &PacketAsk) -> anyhow::Result<Vec<Value>> {
+    fn packet(&mut self, ask: &PacketAsk) -> anyhow::Result<Vec<String>> {
         let mut packet = Packet::new(source(ask.source, ask.transport)).len(ask.len);
         packet.service = ask.service;
         packet.port = ask.port;
@@ -111,7 +111,7 @@ impl Timeline {
         shown(&Explained::packet(&self.world.guard.rules(), &packet, &decision, self.now))
     }
 
-    fn auth(&mut self, ask: &AuthAsk) -> anyhow::Result<Vec<Value>> {
+    fn auth(&mut self, ask: &AuthAsk) -> anyhow::Result<Vec<String>> {
         let text = |o: &'_ Option<String>| o.clone().unwrap_or_default();
         let (nonce, response) = (text(&ask.nonce), text(&ask.response));
         let mut attempt = Attempt::new(ask.kind.0, &ask.account, source(ask.source, ask.transport))
@@ -130,7 +130,7 @@ impl Timeline {
         shown(&Explained::auth(&self.world.guard.rules(), &attempt, &decision, self.now))
     }
 
-    fn outbound(&mut self, ask: &OutboundAsk) -> anyhow::Result<Vec<Value>> {
+    fn outbound(&mut self, ask: &OutboundAsk) -> anyhow::Result<Vec<String>> {
         let extension = ask.extension.parse().context("extension")?;
         let mut call = OutboundCall::new(self.call(&ask.call), extension, &ask.dialled);
         if let Some(origin) = &ask.origin {
@@ -144,7 +144,7 @@ impl Timeline {
         shown(&Explained::outbound(&self.world.guard.rules(), &call, &decided, self.now))
     }
 
-    fn inbound(&mut self, ask: &InboundAsk) -> anyhow::Result<Vec<Value>> {
+    fn inbound(&mut self, ask: &InboundAsk) -> anyhow::Result<Vec<String>> {
         let mut call = InboundCall::new(self.call(&ask.call), &ask.trunk, &ask.from, &ask.to);
         call.privacy = ask.privacy.as_deref().unwrap_or_default();
         call.source = ask.source.map(|s| source(s, None));
@@ -152,7 +152,7 @@ impl Timeline {
         shown(&Explained::inbound(&self.world.guard.rules(), &call, &decided, self.now))
     }
 
-    fn call_event(&mut self, ask: &CallEventAsk) -> anyhow::Result<Vec<Value>> {
+    fn call_event(&mut self, ask: &CallEventAsk) -> anyhow::Result<Vec<String>> {
         let call = self.call(&ask.call);
         let event = match ask.event {
             CallEventName::Answered => CallEvent::Answered,
@@ -169,7 +169,7 @@ impl Timeline {
         shown(&Explained::call_event(&self.world.guard.rules(), &decision, self.now))
     }
 
-    fn admin(&mut self, ask: AdminAsk) -> anyhow::Result<Vec<Value>> {
+    fn admin(&mut self, ask: AdminAsk) -> anyhow::Result<Vec<String>> {
         let guard = &self.world.guard;
         let done = match ask {
             AdminAsk::Unblock { source, account } => {
@@ -187,11 +187,11 @@ impl Timeline {
                 true
             }
         };
-        Ok(vec![json!({ "at": when::show(self.now.wall), "ask": "admin", "done": done })])
+        Ok(vec![json!({ "at": when::show(self.now.wall), "ask": "admin", "done": done }).to_string()])
     }
 
     /// What time alone has caused.
-    fn tick(&mut self) -> anyhow::Result<Vec<Value>> {
+    fn tick(&mut self) -> anyhow::Result<Vec<String>> {
         let guard = &self.world.guard;
         let elapsed = guard.handle_timeout(self.now);
         let ended: Vec<_> = elapsed.ended.iter().map(|block| ExplainedBlock::of(block, self.now)).collect();
@@ -202,14 +202,15 @@ impl Timeline {
             .collect();
         let mut out = vec![json!({
             "at": when::show(self.now.wall), "ask": "tick", "ended": serde_json::to_value(ended)?, "events": events,
-        })];
+        })
+        .to_string()];
         for (call, decision) in &elapsed.calls {
             let mut told = serde_json::to_value(Explained::call_event(&guard.rules(), decision, self.now))?;
             let name = self.calls.iter().find(|(_, id)| *id == call).map(|(name, _)| name);
             if let Some(object) = told.as_object_mut() {
                 object.insert("call".to_owned(), json!(name));
             }
-            out.push(told);
+            out.push(told.to_string());
         }
         Ok(out)
     }
@@ -225,6 +226,6 @@ fn source(addr: std::net::SocketAddr, transport: Option<Transport>) -> Source {
     Source::new(addr, transport.unwrap_or(Transport::Udp))
 }
 
-fn shown(explained: &Explained) -> anyhow::Result<Vec<Value>> {
-    Ok(vec![serde_json::to_value(explained)?])
+fn shown(explained: &Explained) -> anyhow::Result<Vec<String>> {
+    Ok(vec![serde_json::to_string(explained)?])
 }
