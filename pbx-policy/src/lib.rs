@@ -53,3 +53,8 @@ pub use lint::{Finding, Severity};
 pub use packet::Packet;
 pub use rules::{PolicyVersion, Rules};
 pub use state::State;
+
+/// The example of the README holds.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

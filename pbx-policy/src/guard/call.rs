@@ -171,6 +171,10 @@ impl<'a> Desk<'a> {
         }
         if !counted && let Err(exceeded) = self.usage.count(self.calls(), plan.extension) {
             self.forget(call.call);
+            // Without room to count, the call is refused; nobody is locked for that.
+            if exceeded.retry_at.is_none() {
+                return self.no_room(out, &live, StepKind::Frequency);
+            }
             self.refuse(out, &live, StepKind::Frequency, Some(exceeded.rule()), Reason::FrequencyExceeded);
             return self.exceeded(&mut out.decision, call.extension, exceeded);
         }
@@ -205,9 +209,14 @@ impl<'a> Desk<'a> {
             return true;
         }
         self.give_back(live);
-        self.refuse(out, live, StepKind::Trunk, None, Reason::Pressure);
-        out.decision.event(SecurityEvent::new(EventKind::TablePressure, self.now.wall).call(live.call));
+        self.no_room(out, live, StepKind::Trunk);
         false
+    }
+
+    /// Refuses a call because a table is full.
+    fn no_room(&self, out: &mut CallDecision, live: &LiveCall, kind: StepKind) {
+        self.refuse(out, live, kind, None, Reason::Pressure);
+        out.decision.event(SecurityEvent::new(EventKind::TablePressure, self.now.wall).call(live.call));
     }
 
     /// An emergency call is remembered if there is room, and takes nothing.
