@@ -94,6 +94,9 @@ impl<'a> Slots<'a> {
     /// The slot of `key`, made if there is none; `None` when its bucket is full. `close` is asked to end the use
     /// of a live slot that nobody needs any more, and says whether it did; `fill` writes the payload of a slot
     /// before anybody can see it.
+    ///
+    /// When another worker finishes the insertion and one more ends the use of the slot, all before this one goes
+    /// on, it is made again: as if it had come last.
     pub(super) fn find_or_insert(
         &self,
         key: Key,
@@ -117,7 +120,9 @@ impl<'a> Slots<'a> {
             match self.take(bucket, print, &close) {
                 Taken::Slot(slot) => {
                     fill(slot);
-                    self.publish(slot, print, change);
+                    if self.publish(slot, print, change) {
+                        return Some(slot);
+                    }
                 }
                 Taken::Lost => {}
                 // Only a bucket that did not change meanwhile is really full.
@@ -228,32 +233,32 @@ impl<'a> Slots<'a> {
         }
     }
 
-    /// Makes a taken slot visible, or gives it back when an insertion was missed.
-    fn publish(&self, slot: Slot, print: u64, change: u64) {
+    /// Makes a taken slot visible, or gives it back when an insertion was missed; whether it became visible.
+    fn publish(&self, slot: Slot, print: u64, change: u64) -> bool {
         let pending = slot.generation << 4 | (slot.index as u64 + 1);
         let next_change = (change & !PENDING).wrapping_add(ONE_VERSION) | pending;
         if swap(self.change(slot.bucket), change, next_change) {
-            self.finish(slot.bucket, next_change);
-        } else {
-            let word = self.first(slot.bucket, slot.index);
-            swap(word, print << 17 | slot.generation, slot.generation);
+            return self.finish(slot.bucket, next_change) || self.is_current(slot);
         }
+        let word = self.first(slot.bucket, slot.index);
+        swap(word, print << 17 | slot.generation, slot.generation);
+        false
     }
 
-    /// Finishes the insertion that `change` announces.
-    fn finish(&self, bucket: usize, change: u64) {
+    /// Finishes the insertion that `change` announces; whether nobody else did.
+    fn finish(&self, bucket: usize, change: u64) -> bool {
         let index = usize::try_from((change & 0xf).wrapping_sub(1)).unwrap_or(0).min(SLOTS - 1);
         let generation = change >> 4 & GENERATION;
         let word = self.first(bucket, index);
         let first = load(word);
         // Somebody else has finished it: what `first` shows may belong to a later owner.
         if load(self.change(bucket)) != change {
-            return;
+            return false;
         }
-        if first & GENERATION == generation && first & LIVE == 0 && first >> 17 != 0 {
-            swap(word, first, first | LIVE);
-        }
+        let is_hidden = first & GENERATION == generation && first & LIVE == 0 && first >> 17 != 0;
+        let is_mine = is_hidden && swap(word, first, first | LIVE);
         swap(self.change(bucket), change, change & !PENDING);
+        is_mine
     }
 
     fn change(&self, bucket: usize) -> &'a AtomicU64 {
