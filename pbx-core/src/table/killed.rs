@@ -10,9 +10,9 @@ use super::fixture::{at, block};
 use super::*;
 use crate::{AddrKey, Label};
 
-const MINUTE: Duration = Duration::from_secs(60);
+const SPAN: Duration = Duration::from_secs(20);
 /// When the slot of key 0 is idle, which was used at time 0, and the other seven have just been used.
-const NOW: u64 = 200_000;
+const NOW: u64 = 50_000;
 
 /// For each step that `update` of the key 9 may die before: fills a bucket with the keys 0 to 7, dies, and checks.
 /// At last the update lives.
@@ -38,13 +38,14 @@ fn die<T: Copy>(
 
 #[test]
 fn in_a_rate() {
-    let limit = Limit { at_most: 3, per: MINUTE };
+    let limit = Limit { at_most: 3, per: SPAN };
     let hit = |block: &Block, id, n: u8, ms| block.rates(id).hit(block.key(&[n]), limit, at(ms)) == Hit::Pass;
     die(
         |layout| layout.rates(8),
         |block, id, key, ms| assert!(hit(block, id, key, ms)),
         |block, id| assert!(hit(block, id, 9, NOW)),
         |block, id, n| {
+            assert_eq!(block.rates(id).peek(block.key(&[0]), limit, at(NOW)).used, 0);
             let passed = (0..5).filter(|_| hit(block, id, 9, NOW)).count();
             assert!(passed == 2 || passed == 3, "{passed} after step {n}");
         },
@@ -53,8 +54,7 @@ fn in_a_rate() {
 
 #[test]
 fn in_a_replay() {
-    let accept =
-        |block: &Block, id, key: u8, ms| block.replay(id).accept(block.key(&[key]), 7, MINUTE, at(ms));
+    let accept = |block: &Block, id, key: u8, ms| block.replay(id).accept(block.key(&[key]), 7, SPAN, at(ms));
     die(
         |layout| layout.replay(8),
         |block, id, key, ms| assert_eq!(accept(block, id, key, ms), Accepted::Fresh),
@@ -76,7 +76,7 @@ fn in_a_ban() {
         reason: 2_106,
         what: n,
         since: at(ms).mono,
-        until: Some(at(ms + 60_000).mono),
+        until: Some(at(ms + 20_000).mono),
         manual: false,
     };
     die(
@@ -84,6 +84,7 @@ fn in_a_ban() {
         |block, id, key, ms| assert_eq!(block.bans(id).insert(&ban(block, key, ms), at(ms)), Inserted::New),
         |block, id| assert_eq!(block.bans(id).insert(&ban(block, 9, NOW), at(NOW)), Inserted::New),
         |block, id, n| {
+            assert_eq!(block.bans(id).find(block.key(&[0]), at(NOW)), None);
             let (bans, ban) = (block.bans(id), ban(block, 9, NOW));
             assert_ne!(bans.insert(&ban, at(NOW)), Inserted::Full, "step {n}");
             assert_eq!(bans.find(ban.key, at(NOW)), Some(ban), "step {n}");
@@ -96,21 +97,22 @@ fn in_a_ban() {
 #[test]
 fn in_a_lease() {
     let take = |block: &Block, id, key: u8, holder, ms| {
-        let until = at(ms + 60_000).mono;
+        let until = at(ms + 20_000).mono;
         block.leases(id).take(block.key(&[key]), holder, 2, until, at(ms)) == Leased::Taken
     };
     die(
-        |layout| layout.leases(8, 4),
+        |layout| layout.leases(8, 2),
         |block, id, key, ms| assert!(take(block, id, key, 1, ms)),
         |block, id| {
             assert!(take(block, id, 9, 1, NOW));
-            assert!(block.leases(id).renew(block.key(&[9]), 1, at(NOW + 50_000).mono, at(NOW)));
+            assert!(block.leases(id).renew(block.key(&[9]), 1, at(NOW + 10_000).mono, at(NOW)));
         },
         |block, id, n| {
+            assert_eq!(block.leases(id).used(block.key(&[0]), at(NOW)), 0);
             let taken = (2..6).filter(|&holder| take(block, id, 9, holder, NOW)).count();
             let used = block.leases(id).used(block.key(&[9]), at(NOW));
             assert!(taken >= 1 && used == 2, "{taken} of {used} after step {n}");
-            let later = (6..9).filter(|&holder| take(block, id, 9, holder, NOW + 60_000)).count();
+            let later = (6..9).filter(|&holder| take(block, id, 9, holder, NOW + 20_000)).count();
             assert_eq!(later, 2, "step {n}");
         },
     );
@@ -118,13 +120,12 @@ fn in_a_lease() {
 
 #[test]
 fn in_a_try() {
-    let limit = Limit { at_most: 3, per: MINUTE };
-    let guess = |block: &Block, id, key: u8, ms| match block.tries(id).begin(
-        block.key(&[key]),
-        limit,
-        Duration::from_secs(5),
-        at(ms),
-    ) {
+    // As many as there are words for tries: each that is lost would be missed.
+    let limit = Limit { at_most: 8, per: SPAN };
+    let begin = |block: &Block, id, key: u8, ms| {
+        block.tries(id).begin(block.key(&[key]), limit, Duration::from_secs(5), at(ms))
+    };
+    let guess = |block: &Block, id, key, ms| match begin(block, id, key, ms) {
         Begun::Go(tried) => block.tries(id).fail(tried, limit, at(ms)).nth > 0,
         _ => false,
     };
@@ -133,13 +134,17 @@ fn in_a_try() {
         |block, id, key, ms| assert!(guess(block, id, key, ms)),
         |block, id| assert!(guess(block, id, 9, NOW)),
         |block, id, n| {
-            let used = || block.tries(id).peek(block.key(&[9]), limit, at(NOW)).used;
-            let before = used();
-            let guesses = (0..5).filter(|_| guess(block, id, 9, NOW)).count();
+            let used = |key| block.tries(id).peek(block.key(&[key]), limit, at(NOW)).used;
+            assert_eq!(used(0), 0);
+            let failed = used(9) as usize;
+            let go = |ms| matches!(begin(block, id, 9, ms), Begun::Go(_));
+            let begun = (0..9).filter(|_| go(NOW)).count();
             // One that died between its failure and its end counts as both, until its time is over.
-            assert!((1..=3 - before as usize).contains(&guesses), "{guesses} after step {n}");
-            let later = (0..5).filter(|_| guess(block, id, 9, NOW + 5_000)).count();
-            assert_eq!((before as usize + guesses + later, used()), (3, 3), "step {n}");
+            assert!((7..=8).contains(&(begun + failed)), "{begun} after step {n}");
+            let later = (0..9).filter(|_| go(NOW + 5_000)).count();
+            assert_eq!(later + failed, 8, "step {n}");
+            let guesses = (0..9).filter(|_| guess(block, id, 9, NOW + 10_000)).count();
+            assert_eq!((guesses + failed, used(9)), (8, 8), "step {n}");
         },
     );
 }
