@@ -5,6 +5,16 @@
 //! could leave held, no allocation after construction, and no pointer in the memory: a snapshot is a copy of
 //! its words. Methods take `&self` and are exact across threads and processes.
 //!
+//! | table | for |
+//! | --- | --- |
+//! | [`Windows`] | "at most N in T", exactly |
+//! | [`Tries`] | the same for guesses, of which those under way count, too |
+//! | [`Rates`] | packets: one word a key, never more than N in T, and at times fewer |
+//! | [`Leases`] | "at most M at once" |
+//! | [`Bans`] | blocks until their time is over |
+//! | [`Replay`] | numbers that may be used once |
+//! | [`Records`] | a few words about a key until a given time |
+//!
 //! ```
 //! use core::time::Duration;
 //! use pbx_core::table::{Block, Layout, Limit, Recorded, Ring, heap};
