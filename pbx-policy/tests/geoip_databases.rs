@@ -1,6 +1,7 @@
 //! MaxMind's published test databases and damaged files, where `PBX_VECTORS` names a directory that holds
 //! them under `geoip/` (B4).
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use pbx_policy::geo::GeoTable;
@@ -9,9 +10,7 @@ fn vectors() -> Option<PathBuf> {
     let dir = std::env::var_os("PBX_VECTORS").map(|d| Path::new(&d).join("geoip"));
     let found = dir.filter(|d| d.is_dir());
     if found.is_none() {
-        eprintln!(
-            "SKIP: PBX_VECTORS names no directory with geoip/ in it; MaxMind's databases were not read"
-        );
+        let _ = writeln!(std::io::stderr(), "SKIP geoip: no databases of MaxMind; set PBX_VECTORS");
     }
     found
 }
