@@ -24,9 +24,9 @@ mod inbound;
 mod international;
 pub mod interval;
 mod limiter;
-mod lockout;
 mod lint;
 mod live;
+mod lockout;
 mod member;
 mod number_list;
 mod outbound;
@@ -39,6 +39,7 @@ pub mod schedule;
 pub mod span;
 pub mod state;
 mod usage;
+mod user_agent;
 
 pub use attempt::{Attempt, AuthKind, AuthOutcome, Proof};
 pub use call::{

@@ -8,6 +8,7 @@ use pbx_core::{ConfigError, ConfigErrors, Network, Reason, RuleId, RuleKind};
 use crate::attempt::{Attempt, AuthKind};
 use crate::config::{AccessScope, AccessType, AddressRefusal, Config, ExtensionConfig};
 use crate::span::{AddrMap, parse_list};
+use crate::user_agent::UserAgent;
 
 /// Most devices an extension may be registered on (C4).
 pub(crate) const DEVICES: u32 = 20;
@@ -30,7 +31,7 @@ pub(crate) struct Account {
     /// How many devices may be registered at a time.
     pub(crate) devices: u32,
     remote: bool,
-    user_agents: Vec<String>,
+    user_agents: Vec<UserAgent>,
     addresses: Option<AddrMap>,
     denied: AddrMap,
 }
@@ -118,15 +119,13 @@ impl Access {
         Err(Refusal { reason: Reason::AddressNotPermitted, rule: account.rule(), silent })
     }
 
-    /// The User-Agent step (C5): one of the values has to stand in front, letter case aside.
+    /// The User-Agent step (C5): one of the values has to fit, letter case aside.
     pub(crate) fn user_agent(&self, attempt: &Attempt<'_>) -> Result<(), Refusal> {
         let Some(account) = self.restricting(attempt).filter(|a| !a.user_agents.is_empty()) else {
             return Ok(());
         };
-        let claimed = attempt.user_agent.unwrap_or_default().trim_start();
-        let begins =
-            |value: &String| claimed.get(..value.len()).is_some_and(|head| head.eq_ignore_ascii_case(value));
-        if account.user_agents.iter().any(begins) {
+        let claimed = attempt.user_agent.unwrap_or_default();
+        if account.user_agents.iter().any(|rule| rule.allows(claimed)) {
             return Ok(());
         }
         Err(Refusal { reason: Reason::UserAgentNotPermitted, rule: account.rule(), silent: false })
@@ -153,13 +152,10 @@ impl Account {
         if !(1..=DEVICES).contains(&config.devices) {
             errors.push(ConfigError::new(format!("{path}.devices"), "an extension has 1 to 20 devices"));
         }
-        for (i, _) in config.user_agents.iter().enumerate().filter(|(_, ua)| ua.trim().is_empty()) {
-            let path = format!("{path}.user_agents[{i}]");
-            errors.push(
-                ConfigError::new(path, "an empty User-Agent would match every one")
-                    .instead("write how the User-Agent begins, or leave the list empty"),
-            );
-        }
+        let user_agents = config.user_agents.iter().enumerate().filter_map(|(i, text)| {
+            errors.take(UserAgent::compile(text, &format!("{path}.user_agents[{i}]")))
+        });
+        let user_agents = user_agents.collect();
         let addresses = parse_list(&config.addresses, &format!("{path}.addresses"), errors);
         let denied = parse_list(&config.deny_addresses, &format!("{path}.deny_addresses"), errors);
         Self {
@@ -167,7 +163,7 @@ impl Account {
             enabled: extension.enabled,
             devices: config.devices,
             remote: config.remote,
-            user_agents: config.user_agents.iter().map(|ua| ua.trim_start().to_owned()).collect(),
+            user_agents,
             addresses: (!config.addresses.is_empty()).then(|| AddrMap::set(&addresses)),
             denied: AddrMap::set(&denied),
         }

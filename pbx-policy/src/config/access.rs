@@ -16,13 +16,17 @@ pub struct Threshold {
     pub within: Period,
     /// How long the block lasts.
     pub block: Penalty,
+    /// Where the counter begins when the block has ended, below `failures`: an offender who was blocked within
+    /// `network.escalation.within` gets fewer tries than others. 0 for a fresh start.
+    #[serde(default)]
+    pub restart_at: u32,
 }
 
 impl Threshold {
     /// `failures` within `within` are answered with `block`.
     #[must_use]
     pub const fn new(failures: u32, within: Period, block: Penalty) -> Self {
-        Self { failures, within, block }
+        Self { failures, within, block, restart_at: 0 }
     }
 }
 
@@ -159,7 +163,8 @@ pub enum AccessType {
 pub struct ExtensionAccess {
     /// How many devices may be registered at a time (C4): 1 to 20.
     pub devices: u32,
-    /// What the User-Agent has to begin with (C5), letter case aside; empty for any.
+    /// What the User-Agent has to begin with (C5), letter case aside, or between slashes a regular expression that
+    /// it has to match, e.g. `/^Yealink SIP-T4[0-9]/`; empty for any.
     pub user_agents: Vec<String>,
     /// The sources it may be used from (C6); empty for any.
     pub addresses: Vec<String>,
