@@ -7,7 +7,7 @@
 use core::time::Duration;
 use std::collections::BTreeMap;
 
-use pbx_core::table::{Ban, Inserted, Key, Recorded};
+use pbx_core::table::{Ban, Inserted, Key, Limit, Recorded};
 use pbx_core::{AddrKey, EventKind, Label, Mono, Now, Reason, SecurityEvent, Source};
 
 use crate::decision::{Block, BlockScope, Decision};
@@ -120,6 +120,19 @@ impl State {
                 ladder.step(nth)
             }
         }
+    }
+
+    /// Remembers that a counter was full.
+    pub(crate) fn offends(&self, counter: Key, memory: Duration, now: Now) {
+        let once = Limit { at_most: 1, per: memory };
+        // Without room to remember nobody is treated worse.
+        let _ = self.block.windows(self.tables.offences).record(counter.tagged(tag::OFFENCES), once, now);
+    }
+
+    /// Whether that is remembered.
+    pub(crate) fn offended(&self, counter: Key, memory: Duration, now: Now) -> bool {
+        let once = Limit { at_most: 1, per: memory };
+        self.block.windows(self.tables.offences).peek(counter.tagged(tag::OFFENCES), once, now).used > 0
     }
 
     /// An entry in the table of bans; where it is full, networks are merged, and where that frees nothing the

@@ -73,6 +73,10 @@ pub(crate) struct Counter {
     pub(crate) subject: Subject,
     pub(crate) counts: Counts,
     pub(crate) limit: Limit,
+    /// How many failures an offender begins with who was blocked before.
+    pub(crate) restart_at: u32,
+    /// For how long that is remembered.
+    pub(crate) memory: Duration,
     pub(crate) term: Term,
     pub(crate) covers: Covers,
     /// The reason while the block holds.
@@ -109,14 +113,15 @@ impl Lockout {
     pub(crate) fn compile(config: &Config, errors: &mut ConfigErrors) -> Self {
         check_all(config, errors);
         let (r, l) = (&config.registration, &config.login);
-        let login = login(l);
+        let memory = config.network.escalation.within.get();
+        let login = login(l, memory);
         let [address, account] = login;
         Self {
-            registration: registration(r),
+            registration: registration(r, memory),
             login,
-            second_factor: [address, account, second_factor(&l.second_factor)],
-            pin: [pin(&l.pin)],
-            voicemail: [voicemail(&l.voicemail)],
+            second_factor: [address, account, second_factor(&l.second_factor, memory)],
+            pin: [pin(&l.pin, memory)],
+            voicemail: [voicemail(&l.voicemail, memory)],
         }
     }
 
@@ -152,6 +157,12 @@ impl Counter {
     /// Whether its failures count for minutes only.
     pub(crate) fn is_short(&self) -> bool {
         self.limit.per <= SHORT
+    }
+
+    /// The limit for an offender who was blocked before.
+    pub(crate) const fn stricter(&self) -> Limit {
+        let at_most = self.limit.at_most.saturating_sub(self.restart_at);
+        Limit { at_most: if at_most == 0 { 1 } else { at_most }, per: self.limit.per }
     }
 
     /// Whether `outcome` is counted here.
@@ -191,22 +202,40 @@ pub(crate) fn rule_name(rule: RuleId) -> Option<String> {
     COUNTERS.get(i).map(|name| format!("lockout:{name}"))
 }
 
-const fn counter(id: u16, t: &Threshold, subject: Subject, covers: Covers, reason: Reason) -> Counter {
+const fn counter(
+    id: u16,
+    t: &Threshold,
+    memory: Duration,
+    subject: Subject,
+    covers: Covers,
+    reason: Reason,
+) -> Counter {
     let limit = Limit { at_most: t.failures, per: t.within.get() };
     let term = match t.block {
         Penalty::For(period) => Term::For(period.get()),
         Penalty::Permanent => Term::Permanent,
         Penalty::Escalate => Term::Escalate,
     };
-    Counter { id, subject, counts: Counts::Failures, limit, term, covers, reason, cleared: false }
+    Counter {
+        id,
+        subject,
+        counts: Counts::Failures,
+        limit,
+        restart_at: t.restart_at,
+        memory,
+        term,
+        covers,
+        reason,
+        cleared: false,
+    }
 }
 
-fn registration(c: &RegistrationConfig) -> [Counter; 4] {
+fn registration(c: &RegistrationConfig, memory: Duration) -> [Counter; 4] {
     let address = |id, t, counts| {
-        let counter = counter(id, t, Subject::Address, Covers::Address, Reason::AddressLocked);
+        let counter = counter(id, t, memory, Subject::Address, Covers::Address, Reason::AddressLocked);
         Counter { counts, ..counter }
     };
-    let pair = counter(0, &c.pair, Subject::Pair, Covers::Pair, Reason::PairLocked);
+    let pair = counter(0, &c.pair, memory, Subject::Pair, Covers::Pair, Reason::PairLocked);
     [
         Counter { cleared: true, ..pair },
         address(1, &c.address, Counts::FailuresAndRefusals),
@@ -215,22 +244,22 @@ fn registration(c: &RegistrationConfig) -> [Counter; 4] {
     ]
 }
 
-fn login(c: &LoginConfig) -> [Counter; 2] {
-    let address = counter(4, &c.address, Subject::Address, Covers::Logins, Reason::LoginPaused);
-    let account = counter(5, &c.account, Subject::Pair, Covers::Pair, Reason::LoginLocked);
+fn login(c: &LoginConfig, memory: Duration) -> [Counter; 2] {
+    let address = counter(4, &c.address, memory, Subject::Address, Covers::Logins, Reason::LoginPaused);
+    let account = counter(5, &c.account, memory, Subject::Pair, Covers::Pair, Reason::LoginLocked);
     [Counter { cleared: true, ..address }, account]
 }
 
-const fn second_factor(t: &Threshold) -> Counter {
-    counter(6, t, Subject::Account, Covers::Account, Reason::LoginPaused)
+const fn second_factor(t: &Threshold, memory: Duration) -> Counter {
+    counter(6, t, memory, Subject::Account, Covers::Account, Reason::LoginPaused)
 }
 
-fn pin(t: &Threshold) -> Counter {
-    counter(7, t, Subject::Account, Covers::Account, Reason::PinLocked)
+fn pin(t: &Threshold, memory: Duration) -> Counter {
+    counter(7, t, memory, Subject::Account, Covers::Account, Reason::PinLocked)
 }
 
-fn voicemail(t: &Threshold) -> Counter {
-    let counter = counter(8, t, Subject::Pair, Covers::Pair, Reason::PinLocked);
+fn voicemail(t: &Threshold, memory: Duration) -> Counter {
+    let counter = counter(8, t, memory, Subject::Pair, Covers::Pair, Reason::PinLocked);
     Counter { cleared: true, ..counter }
 }
 
@@ -254,6 +283,15 @@ fn check_all(config: &Config, errors: &mut ConfigErrors) {
 fn check(key: &str, threshold: &Threshold, most: u32, errors: &mut ConfigErrors) {
     if !(1..=most).contains(&threshold.failures) {
         errors.push(ConfigError::new(format!("{key}.failures"), format!("write 1 to {most} failures")));
+    }
+    if threshold.restart_at > 0 && threshold.restart_at >= threshold.failures {
+        errors.push(ConfigError::new(format!("{key}.restart_at"), "it has to be below `failures`"));
+    }
+    if threshold.restart_at > 0 && key.ends_with("distinct_users") {
+        errors.push(ConfigError::new(
+            format!("{key}.restart_at"),
+            "names are forgotten one by one; leave it out",
+        ));
     }
     if threshold.within.is_zero() {
         errors.push(ConfigError::new(format!("{key}.within"), "failures have to count for some time"));
@@ -326,11 +364,13 @@ mod tests {
         let (_, errors) = compile(
             "[registration]\npair = {failures = 65, within = '5min', block = '24h'}\n\
              distinct_users = {failures = 17, within = '5min', block = 'escalate'}\n\
+             unknown_user = {failures = 5, within = '5min', block = '1h', restart_at = 5}\n\
              [login]\naddress = {failures = 0, within = '0s', block = '0s'}",
         );
         let paths: Vec<_> = errors.iter().map(ConfigError::path).collect();
         let expected = [
             "registration.pair.failures",
+            "registration.unknown_user.restart_at",
             "registration.distinct_users.failures",
             "registration.distinct_users.block",
             "login.address.failures",

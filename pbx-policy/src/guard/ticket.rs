@@ -4,7 +4,7 @@ use core::hash::{Hash, Hasher};
 use core::time::Duration;
 
 use arrayvec::ArrayVec;
-use pbx_core::table::{Begun as Reserved, Key, Leased, TriesId, Try};
+use pbx_core::table::{Begun as Reserved, Key, Leased, Limit, TriesId, Try};
 use pbx_core::{Label, Mono, Now, Reason, SecurityEvent, Source};
 use siphasher::sip::SipHasher13;
 
@@ -87,6 +87,12 @@ impl Subjects {
         }
     }
 
+    /// The limit of a counter: stricter for who was blocked by it before, where the rules say so.
+    fn limit(&self, state: &State, counter: &Counter, now: Now) -> Limit {
+        let offender = counter.restart_at > 0 && state.offended(self.key(counter), counter.memory, now);
+        if offender { counter.stricter() } else { counter.limit }
+    }
+
     /// Whether this presentation was counted before; remembers it.
     pub(crate) fn is_repeated(&self, state: &State, now: Now) -> bool {
         self.proof.is_some_and(|proof| !state.once(proof, RETRANSMISSION, now))
@@ -99,7 +105,8 @@ impl Subjects {
             let no = NoTry { reason: Reason::TriesInFlight, retry_at: None };
             return if used < counter.limit.at_most { Ok(()) } else { Err(no) };
         }
-        match state.tries(counter).peek(self.key(counter), counter.limit, now).retry_at {
+        let limit = self.limit(state, counter, now);
+        match state.tries(counter).peek(self.key(counter), limit, now).retry_at {
             Some(at) => Err(NoTry { reason: counter.reason, retry_at: Some(at) }),
             None => Ok(()),
         }
@@ -107,9 +114,9 @@ impl Subjects {
 
     /// Counts a failure that no secret was looked at for; whether it was the last one that is left.
     pub(crate) fn count_at_once(&self, state: &State, counter: &Counter, now: Now) -> bool {
-        let tries = state.tries(counter);
-        match tries.begin(self.key(counter), counter.limit, CHECK, now) {
-            Reserved::Go(reserved) => tries.fail(reserved, counter.limit, now).full,
+        let (tries, limit) = (state.tries(counter), self.limit(state, counter, now));
+        match tries.begin(self.key(counter), limit, CHECK, now) {
+            Reserved::Go(reserved) => tries.fail(reserved, limit, now).full,
             _ => false,
         }
     }
@@ -134,6 +141,9 @@ impl Subjects {
         let punished = state.punish(&self.sender, &offence, rules.defence.ladder(), now);
         if punished.holds && counter.counts != Counts::DistinctNames {
             state.forget(self.key(counter), now);
+            if counter.restart_at > 0 {
+                state.offends(self.key(counter), counter.memory, now);
+            }
         }
         let event = SecurityEvent::new(counter.event(self.kind), now.wall)
             .reason(counter.reason)
@@ -232,7 +242,8 @@ impl Ticket {
     }
 
     fn reserve_try(&self, state: &State, counter: &Counter, now: Now) -> Result<Try, NoTry> {
-        let begin = |key| state.tries(counter).begin(key, counter.limit, CHECK, now);
+        let limit = self.subjects.limit(state, counter, now);
+        let begin = |key| state.tries(counter).begin(key, limit, CHECK, now);
         match begin(self.subjects.key(counter)) {
             Reserved::Go(reserved) => Ok(reserved),
             Reserved::Refused { retry_at } => Err(NoTry { reason: counter.reason, retry_at: Some(retry_at) }),
@@ -313,7 +324,10 @@ impl Ticket {
     /// Uses a try up; whether it was the last.
     fn use_up(&self, state: &State, counter: &Counter, held: Held, now: Now) -> bool {
         match held {
-            Held::Try(id, reserved) => state.block.tries(id).fail(reserved, counter.limit, now).full,
+            Held::Try(id, reserved) => {
+                let limit = self.subjects.limit(state, counter, now);
+                state.block.tries(id).fail(reserved, limit, now).full
+            }
             Held::Name => {
                 let (key, names) = (self.subjects.key(counter), state.block.leases(state.tables.names));
                 let until = now.mono + counter.limit.per;
