@@ -272,6 +272,12 @@ mod tests {
     }
 
     #[test]
+    fn only_international_patterns_make_a_hole() {
+        let national = GOOD.replace("\"00.\"", "\"5.\"").replace("\"0Z.\"", "\"X.\"");
+        assert_eq!(lint(&national), [""; 0]);
+    }
+
+    #[test]
     fn a_final_first_match_has_no_hole() {
         let wide = GOOD.replace("\"0Z.\"", "\"X.\"");
         let config = format!("dialling = {{ fallthrough = \"first_pattern_match_final\" }}\n{wide}");

@@ -1,4 +1,4 @@
-//! Calls: deciding about them, and what happens to them afterwards.
+//! Deciding about calls, and taking what they use.
 //!
 //! What a call uses is taken in one order: a line of the extension, a line of the trunk, a place among the live
 //! calls, and last its place in the call frequency, the one thing that cannot be given back. Whatever is
@@ -10,19 +10,20 @@ use pbx_core::table::Entered;
 use pbx_core::{CallId, EventKind, ExtensionId, Mono, Now, Reason, RuleId, SecurityEvent, Verdict};
 
 use super::Guard;
+use super::call_event::next_due;
 use crate::call::{CallDecision, CallEvent, CallRequest, InboundCall, OutboundCall};
 use crate::calls::{Calls, Extension, Trunk};
 use crate::decision::{Block, Decision, StepKind, StepResult};
 use crate::frequency::Exceeded as OnExceeded;
-use crate::live::{CallState, LiveCall};
-use crate::outbound::{Plan, event_for, warning};
-use crate::route::{Route, fails_over};
+use crate::live::LiveCall;
+use crate::outbound::{Plan, event_for};
+use crate::route::Route;
 use crate::rules::Rules;
 use crate::usage::{Exceeded, Lines, Usage};
 use crate::{inbound, outbound};
 
 /// How long a call that has lasted too long is remembered, so that its end finds it.
-const GRACE: Duration = Duration::from_secs(60);
+pub(super) const GRACE: Duration = Duration::from_secs(60);
 
 impl Guard {
     /// Decides about a call and takes what it uses: all of it, or nothing when the call is refused.
@@ -89,22 +90,15 @@ impl Guard {
     }
 }
 
-/// When a call is to be warned or cut, if it was not told yet.
-fn next_due(call: &LiveCall) -> Option<Mono> {
-    let cut = call.ends_at().filter(|_| !call.state.cut);
-    let warn = call.warns_at().filter(|_| !call.state.warned && !call.state.cut);
-    [cut, warn].into_iter().flatten().min()
-}
-
 /// Where calls are decided and followed, at one moment.
-struct Desk<'a> {
-    rules: &'a Rules,
-    usage: Usage<'a>,
-    now: Now,
+pub(super) struct Desk<'a> {
+    pub(super) rules: &'a Rules,
+    pub(super) usage: Usage<'a>,
+    pub(super) now: Now,
 }
 
 impl<'a> Desk<'a> {
-    const fn calls(&self) -> &'a Calls {
+    pub(super) const fn calls(&self) -> &'a Calls {
         &self.rules.calls
     }
 
@@ -273,12 +267,12 @@ impl<'a> Desk<'a> {
         }
     }
 
-    fn extension_line(&self, extension: &Extension, live: &LiveCall) -> Result<Option<u16>, Full> {
+    pub(super) fn extension_line(&self, extension: &Extension, live: &LiveCall) -> Result<Option<u16>, Full> {
         let limit = Some(extension.max_calls).filter(|&n| n > 0);
         self.line(Lines::of(extension), limit, live)
     }
 
-    fn trunk_line(&self, trunk: &Trunk, live: &LiveCall) -> Result<Option<u16>, Full> {
+    pub(super) fn trunk_line(&self, trunk: &Trunk, live: &LiveCall) -> Result<Option<u16>, Full> {
         self.line(Lines::trunk(trunk), trunk.limit(!live.state.inbound), live)
     }
 
@@ -289,12 +283,12 @@ impl<'a> Desk<'a> {
         self.usage.take(lines, limit, live.call, until).map(Some).ok_or(Full)
     }
 
-    fn alive_for(&self) -> Duration {
+    pub(super) fn alive_for(&self) -> Duration {
         self.calls().dialling.alive_for.get()
     }
 
     /// Forgets a call and gives back what it holds; whether it was known.
-    fn forget(&self, call: CallId) -> bool {
+    pub(super) fn forget(&self, call: CallId) -> bool {
         let Some(live) = self.usage.live().get(call) else { return false };
         self.give_back(&live);
         self.usage.live().forget(call)
@@ -307,164 +301,109 @@ impl<'a> Desk<'a> {
         }
     }
 
-    fn give_back_trunk(&self, live: &LiveCall) {
+    pub(super) fn give_back_trunk(&self, live: &LiveCall) {
         let trunk = live.trunk().and_then(|tag| self.calls().trunk_tagged(tag));
         if let (Some(trunk), Some(tag)) = (trunk, live.state.trunk_line) {
             self.usage.give_back(&trunk.name, tag, live.call);
         }
     }
-
-    fn event(&self, call: CallId, event: CallEvent) -> Decision {
-        let Some(live) = self.usage.live().get(call) else {
-            return self.decision(Verdict::Continue, Reason::UnknownCall);
-        };
-        match event {
-            CallEvent::Answered => self.answered(call),
-            CallEvent::Alive => self.alive(&live),
-            CallEvent::Transferred { extension } => self.transferred(live, extension),
-            CallEvent::Failed { sip_status } => self.failed(live, sip_status),
-            CallEvent::Ended => {
-                self.forget(call);
-                self.decision(Verdict::Continue, Reason::Allowed)
-            }
-        }
-    }
-
-    fn answered(&self, call: CallId) -> Decision {
-        self.usage.live().answer(call);
-        let live = self.usage.live().get(call);
-        live.map_or_else(|| self.decision(Verdict::Continue, Reason::UnknownCall), |live| self.alive(&live))
-    }
-
-    /// Keeps the call and its lines, and says whether its time has come.
-    fn alive(&self, live: &LiveCall) -> Decision {
-        self.keep(live);
-        let over = live.ends_at().is_some_and(|at| at <= self.now.mono);
-        self.due(live).unwrap_or_else(|| match over {
-            true => self.decision(Verdict::Cut, Reason::DurationLimit),
-            false => self.decision(Verdict::Continue, self.reason_of(live)),
-        })
-    }
-
-    fn keep(&self, live: &LiveCall) {
-        let until = self.now.mono + self.alive_for();
-        let trunk = live.trunk().and_then(|tag| self.calls().trunk_tagged(tag));
-        if let (Some(trunk), Some(tag)) = (trunk, live.state.trunk_line) {
-            self.usage.keep(&trunk.name, tag, live.call, until);
-        }
-        if let (Some(extension), Some(tag)) = (live.extension, live.state.extension_line) {
-            self.usage.keep(extension.as_str(), tag, live.call, until);
-        }
-        // A call that has to be cut is remembered until then, alive or not.
-        let end = live.ends_at().map_or(until, |at| until.max(at + GRACE));
-        self.usage.live().keep(live.call, end);
-    }
-
-    /// The warning or the cut that is due and was not told yet.
-    fn due(&self, live: &LiveCall) -> Option<Decision> {
-        let is_due = |at: Option<Mono>| at.is_some_and(|at| at <= self.now.mono);
-        let old = live.state;
-        let (verdict, new) = if is_due(live.ends_at()) && !old.cut {
-            (Verdict::Cut, CallState { cut: true, ..old })
-        } else if is_due(live.warns_at()) && !old.warned && !old.cut {
-            (Verdict::Warn, CallState { warned: true, ..old })
-        } else {
-            return None;
-        };
-        if !self.usage.live().change(live.call, old, new) {
-            return None;
-        }
-        let mut decision = self.decision(verdict, Reason::DurationLimit);
-        decision.step(StepKind::Duration, self.responsible(live), StepResult::Refused(Reason::DurationLimit));
-        decision.rule = self.responsible(live);
-        if verdict == Verdict::Cut {
-            let event = SecurityEvent::new(EventKind::DurationReached, self.now.wall);
-            let event = event.reason(Reason::DurationLimit).call(live.call).rule(decision.rule);
-            decision.event(live.extension.map_or(event, |e| event.extension(e)));
-        }
-        Some(decision)
-    }
-
-    fn responsible(&self, live: &LiveCall) -> Option<RuleId> {
-        live.extension.and_then(|e| self.calls().extension(e)).map(Extension::rule)
-    }
-
-    /// Somebody else is responsible: the limits of that extension hold from now on, over the time since the answer.
-    fn transferred(&self, mut live: LiveCall, to: ExtensionId) -> Decision {
-        if live.state.emergency {
-            return self.decision(Verdict::Continue, Reason::Emergency);
-        }
-        let Some(extension) = self.calls().extension(to).filter(|e| e.enabled) else {
-            return self.cut(&live, Reason::NoExtension, None);
-        };
-        let old = live.clone();
-        let line = if live.state.inbound { Ok(None) } else { self.extension_line(extension, &live) };
-        let Ok(line) = line else {
-            return self.cut(&live, Reason::UserConcurrency, Some(extension.rule()));
-        };
-        let owner = (!live.state.inbound).then_some(extension);
-        live.max = self.calls().max_duration(owner, None);
-        live.warn = warning(live.max, self.calls().dialling.warn_before.get());
-        live.extension = Some(to);
-        live.state = CallState { extension_line: line, warned: false, ..old.state };
-        self.usage.live().hand_over(&live);
-        self.usage.live().change(live.call, old.state, live.state);
-        if let (Some(before), Some(tag)) = (old.extension.filter(|&e| e != to), old.state.extension_line) {
-            self.usage.give_back(before.as_str(), tag, live.call);
-        }
-        self.alive(&live)
-    }
-
-    /// The trunk did not take the call: the next one, when the answer was about the trunk.
-    fn failed(&self, live: LiveCall, sip_status: u16) -> Decision {
-        let failed_over = fails_over(sip_status) && !live.state.inbound && live.answered_at.is_none();
-        let next = if failed_over { self.next_trunk(&live) } else { None };
-        let Some(trunk) = next else {
-            self.forget(live.call);
-            return match failed_over {
-                true => self.decision(Verdict::Cut, Reason::NoTrunk),
-                false => self.decision(Verdict::Continue, self.reason_of(&live)),
-            };
-        };
-        let mut decision = self.decision(Verdict::Continue, self.reason_of(&live));
-        decision.rule = Some(trunk.rule());
-        decision.step(StepKind::Trunk, Some(trunk.rule()), StepResult::Matched);
-        decision
-    }
-
-    /// Moves a call to its next trunk that has a line left.
-    fn next_trunk(&self, live: &LiveCall) -> Option<&'a Trunk> {
-        let rest =
-            (live.state.attempt + 1..).zip(live.trunks.iter().skip(usize::from(live.state.attempt) + 1));
-        for (attempt, &tag) in rest {
-            let Some(trunk) = self.calls().trunk_tagged(tag) else { continue };
-            let line = if live.state.emergency { Ok(None) } else { self.trunk_line(trunk, live) };
-            let Ok(line) = line else { continue };
-            let new = CallState { attempt, trunk_line: line, ..live.state };
-            if self.usage.live().change(live.call, live.state, new) {
-                self.give_back_trunk(live);
-                return Some(trunk);
-            }
-        }
-        None
-    }
-
-    fn cut(&self, live: &LiveCall, reason: Reason, rule: Option<RuleId>) -> Decision {
-        let mut decision = self.decision(Verdict::Cut, reason);
-        decision.rule = rule;
-        let event = SecurityEvent::new(EventKind::CallRefused, self.now.wall).reason(reason).call(live.call);
-        decision.event(event.rule(rule));
-        decision
-    }
-
-    const fn reason_of(&self, live: &LiveCall) -> Reason {
-        if live.state.emergency { Reason::Emergency } else { Reason::Allowed }
-    }
-
-    fn decision(&self, verdict: Verdict, reason: Reason) -> Decision {
-        Decision::new(verdict, reason, self.rules.version())
-    }
 }
 
 /// All lines are taken.
-struct Full;
+pub(super) struct Full;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::call::CallEvent;
+    use crate::config::StateConfig;
+    use crate::state::State;
+    use pbx_core::Wall;
+    use std::sync::Arc;
+
+    const CONFIG: &str = r#"
+        extension = [
+          { number = "1", max_calls = 1, max_duration = "1min", frequency = ["two"] },
+          { number = "2", frequency = [] },
+        ]
+        frequency = [{ name = "two", limit = [{ calls = 2, within = "1min" }], lock_for = "1min" }]
+        trunk = [{ name = "A", max_calls = 1 }]
+        route = [{ name = "all", everyone = true, trunks = ["A"] }]
+    "#;
+
+    fn guard() -> (Guard, Now) {
+        let now = Now::new(Mono::from_secs(100), Wall::UNIX_EPOCH);
+        let rules = Rules::compile(&toml::from_str(CONFIG).unwrap()).unwrap();
+        let mut config = StateConfig::default();
+        (config.sources, config.offenders, config.bans) = (64, 64, 64);
+        (config.registrations, config.calls) = (64, 64);
+        (Guard::new(Arc::new(rules), State::new(&config, [7; 16], now).unwrap()), now)
+    }
+
+    fn call(number: u64, extension: &str) -> OutboundCall<'static> {
+        OutboundCall::new(CallId(number), extension.parse().unwrap(), "123")
+    }
+
+    /// Decides about a call of extension 1, lets `meanwhile` happen, and only then takes what the call uses.
+    fn raced(guard: &Guard, now: Now, meanwhile: impl FnOnce()) -> CallDecision {
+        let rules = guard.rules();
+        let desk = Desk { rules: &rules, usage: guard.state.usage(now), now };
+        let asked = call(1, "1");
+        let mut found = outbound::evaluate(&rules.calls, rules.version(), desk.usage, &asked, false, now);
+        assert_eq!(found.decision.decision.reason, Reason::Allowed);
+        meanwhile();
+        desk.take(&mut found.decision, found.plan.unwrap(), &asked, false);
+        found.decision
+    }
+
+    #[test]
+    fn who_loses_the_last_line_of_the_trunk_keeps_no_line() {
+        let (guard, now) = guard();
+        let lost = raced(&guard, now, || _ = guard.on_call(call(2, "2"), now));
+        assert_eq!((lost.decision.reason, lost.trunks.len()), (Reason::TrunkBusy, 0));
+        guard.on_call_event(CallId(2), CallEvent::Ended, now);
+        for number in 3..5 {
+            assert_eq!(
+                guard.on_call(call(number, "1"), now).decision.reason,
+                Reason::Allowed,
+                "and burnt nothing"
+            );
+            guard.on_call_event(CallId(number), CallEvent::Ended, now);
+        }
+    }
+
+    #[test]
+    fn who_loses_the_last_call_of_a_window_keeps_no_line() {
+        let (guard, now) = guard();
+        let two = || {
+            for number in 2..4 {
+                assert_eq!(guard.on_call(call(number, "1"), now).decision.reason, Reason::Allowed);
+                guard.on_call_event(CallId(number), CallEvent::Ended, now);
+            }
+        };
+        let lost = raced(&guard, now, two);
+        assert_eq!(lost.decision.reason, Reason::FrequencyExceeded);
+        assert!(lost.decision.block.is_some(), "exceeded is exceeded");
+        assert_eq!(guard.on_call(call(9, "2"), now).decision.reason, Reason::Allowed, "the trunk is free");
+        guard.on_call_event(CallId(9), CallEvent::Ended, now);
+        let later = now.after(Duration::from_secs(60));
+        assert_eq!(
+            guard.on_call(call(5, "1"), later).decision.reason,
+            Reason::Allowed,
+            "so is the extension"
+        );
+    }
+
+    #[test]
+    fn a_cut_is_told_by_one_of_those_who_see_it() {
+        let (guard, now) = guard();
+        guard.on_call(call(1, "1"), now);
+        guard.on_call_event(CallId(1), CallEvent::Answered, now);
+        let later = now.after(Duration::from_secs(60));
+        let rules = guard.rules();
+        let desk = Desk { rules: &rules, usage: guard.state.usage(later), now: later };
+        let seen = desk.usage.live().get(CallId(1)).unwrap();
+        assert_eq!(desk.due(&seen).map(|d| d.verdict), Some(Verdict::Cut));
+        assert_eq!(desk.due(&seen), None, "who looked at the same moment");
+    }
+}

@@ -2,6 +2,7 @@
 
 mod auth;
 mod call;
+mod call_event;
 mod outcome;
 mod packet;
 mod ticket;
