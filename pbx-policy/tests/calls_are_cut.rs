@@ -88,7 +88,7 @@ fn eight_workers_tell_a_cut_once() {
 
 #[test]
 fn a_restart_forgets_neither_calls_nor_locks() {
-    let mut office = Office::new(CONFIG);
+    let office = Office::new(CONFIG);
     assert_eq!(office.reason(1, "1001", "123"), Reason::Allowed);
     office.event(1, CallEvent::Answered);
     for call in 10..16 {
