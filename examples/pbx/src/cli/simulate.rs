@@ -12,6 +12,7 @@ use clap::Parser;
 use pbx_core::{AddrKey, CallId, Now, Source, Transport, Wall};
 use pbx_policy::{
     Attempt, CallEvent, Explained, ExplainedBlock, InboundCall, OutboundCall, Packet, PinProof, Proof,
+    rfc3339,
 };
 use serde_json::json;
 
@@ -83,7 +84,7 @@ impl Timeline {
 
     fn step(&mut self, event: event::Event) -> anyhow::Result<Vec<String>> {
         if event.at < self.now.wall {
-            bail!("{} is earlier than the line before", when::show(event.at));
+            bail!("{} is earlier than the line before", rfc3339(event.at));
         }
         self.now = when::now(self.start, event.at);
         match event.ask {
@@ -187,7 +188,7 @@ impl Timeline {
                 true
             }
         };
-        Ok(vec![json!({ "at": when::show(self.now.wall), "ask": "admin", "done": done }).to_string()])
+        Ok(vec![json!({ "at": rfc3339(self.now.wall), "ask": "admin", "done": done }).to_string()])
     }
 
     /// What time alone has caused.
@@ -201,7 +202,7 @@ impl Timeline {
             .map(|e| json!({ "name": e.kind.name(), "level": e.level.name() }))
             .collect();
         let mut out = vec![json!({
-            "at": when::show(self.now.wall), "ask": "tick", "ended": serde_json::to_value(ended)?, "events": events,
+            "at": rfc3339(self.now.wall), "ask": "tick", "ended": serde_json::to_value(ended)?, "events": events,
         })
         .to_string()];
         for (call, decision) in &elapsed.calls {

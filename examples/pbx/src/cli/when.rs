@@ -1,6 +1,6 @@
-//! Times as RFC 3339, in and out.
+//! Times that are asked about, as RFC 3339.
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::DateTime;
 use pbx_core::{Mono, Now, Wall};
 
 /// Reads a time such as `2026-03-02T10:00:00Z`.
@@ -8,13 +8,6 @@ pub(super) fn parse(text: &str) -> Result<Wall, String> {
     DateTime::parse_from_rfc3339(text)
         .map(|t| Wall::from_unix_micros(t.timestamp_micros()))
         .map_err(|_| format!("{text:?} is no time of RFC 3339, e.g. 2026-03-02T10:00:00Z"))
-}
-
-/// Writes a time.
-pub(super) fn show(at: Wall) -> String {
-    DateTime::<Utc>::from_timestamp_micros(at.unix_micros())
-        .map(|t| t.to_rfc3339_opts(SecondsFormat::AutoSi, true))
-        .unwrap_or_default()
 }
 
 /// A day before the first moment: a table knows nothing older than its own beginning.
@@ -32,7 +25,7 @@ mod tests {
     #[test]
     fn times_come_back() {
         for text in ["2026-03-02T10:00:00Z", "1969-12-31T23:59:59.500Z"] {
-            assert_eq!(show(parse(text).unwrap()), text);
+            assert_eq!(pbx_policy::rfc3339(parse(text).unwrap()), text);
         }
         assert!(parse("2026-03-02").is_err());
     }
